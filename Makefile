@@ -1,0 +1,172 @@
+# Builds Cairn. `make` leaves the programs in bin/; `make help` lists the targets.
+#
+#   make VARIANT=release|debug|asan|ubsan|tsan|cov     objects under build/<variant>/
+#   make install PREFIX=/usr/local DESTDIR=...
+#
+# One static library per module, in the order of the dependency rule of ARCHITECTURE.md.
+
+VARIANT ?= release
+BUILD   ?= build
+BIN     ?= bin
+PREFIX  ?= /usr/local
+OUT     := $(BUILD)/$(VARIANT)
+GEN     := $(OUT)/gen
+CC      ?= gcc
+VERSION := $(shell cat VERSION)
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+
+PACKAGES := libuv liburing libxxhash libbsd libtirpc lmdb libprotobuf-c libedit jansson
+PKG_CFLAGS := $(shell pkg-config --cflags libtirpc libuv liburing libxxhash lmdb libprotobuf-c libedit jansson)
+
+WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+            -Wold-style-definition -Wpointer-arith -Wundef -Wformat=2 -Wvla -Wwrite-strings \
+            -Wimplicit-fallthrough -Wdouble-promotion -Wnull-dereference -Werror
+VARIANT_FLAGS_release := -O2 -fstack-protector-strong
+VARIANT_FLAGS_debug   := -O0
+VARIANT_FLAGS_asan    := -O1 -fsanitize=address -fno-omit-frame-pointer
+VARIANT_FLAGS_ubsan   := -O1 -fsanitize=undefined -fno-sanitize-recover=all
+VARIANT_FLAGS_tsan    := -O1 -fsanitize=thread
+VARIANT_FLAGS_cov     := -O0 --coverage
+ifeq ($(origin VARIANT_FLAGS_$(VARIANT)),undefined)
+$(error VARIANT=$(VARIANT) is none of: release debug asan ubsan tsan cov)
+endif
+
+BASE_CFLAGS := -std=c11 -D_GNU_SOURCE -g -pthread -fPIC -fvisibility=hidden $(VARIANT_FLAGS_$(VARIANT)) \
+               -iquote . -iquote $(GEN) $(PKG_CFLAGS) -DCAIRN_VERSION='"$(VERSION)"'
+ALL_CFLAGS  := $(BASE_CFLAGS) $(WARNINGS) $(CFLAGS)
+# What generators emit is not ours to make warning-free.
+GEN_CFLAGS  := $(BASE_CFLAGS) -w
+LINK        := $(CC) -pthread $(VARIANT_FLAGS_$(VARIANT)) $(LDFLAGS)
+
+LIBS_base    := -lxxhash
+LIBS_proto   := -ltirpc -lprotobuf-c
+LIBS_wal     := -luring
+LIBS_rpc     := -luv
+LIBS_server  := -llmdb -lbsd
+LIBS_client  := -ledit -ljansson
+LIBS_bench   := -lhiredis
+
+# --- sources -------------------------------------------------------------------------------
+XDR_NAMES   := server manager replica
+PB_NAMES    := durable
+GEN_HEADERS := $(XDR_NAMES:%=$(GEN)/proto/%_rpc.h) $(PB_NAMES:%=$(GEN)/proto/%.pb-c.h)
+GEN_OBJECTS := $(XDR_NAMES:%=$(GEN)/proto/%_xdr.o) $(PB_NAMES:%=$(GEN)/proto/%.pb-c.o)
+
+MODULES := base proto wal rpc replica server manager client bench
+# A module's main programs are its main*.c and cli files; all else goes into its library.
+MAINS_server  := server/main.c
+MAINS_manager := manager/main.c
+MAINS_client  := $(wildcard client/cli*.c)
+MAINS_bench   := bench/main.c
+define MODULE_RULES
+SOURCES_$(1) := $$(filter-out $$(MAINS_$(1)),$$(wildcard $(1)/*.c))
+OBJECTS_$(1) := $$(patsubst %.c,$$(OUT)/%.o,$$(SOURCES_$(1)))
+endef
+$(foreach m,$(MODULES),$(eval $(call MODULE_RULES,$(m))))
+OBJECTS_proto += $(GEN_OBJECTS)
+
+LIB = $(OUT)/lib$(1).a
+# Link order follows the dependency direction: users first.
+ARCHIVES_proto   := $(foreach m,proto base,$(call LIB,$(m)))
+ARCHIVES_base    := $(call LIB,base)
+ARCHIVES_wal     := $(foreach m,wal proto base,$(call LIB,$(m)))
+ARCHIVES_rpc     := $(foreach m,rpc proto base,$(call LIB,$(m)))
+ARCHIVES_replica := $(foreach m,replica base,$(call LIB,$(m)))
+ARCHIVES_server  := $(foreach m,server replica wal rpc proto base,$(call LIB,$(m)))
+ARCHIVES_manager := $(foreach m,manager wal rpc proto base,$(call LIB,$(m)))
+ARCHIVES_client  := $(foreach m,client rpc proto base,$(call LIB,$(m)))
+ARCHIVES_bench   := $(foreach m,bench client rpc proto base,$(call LIB,$(m)))
+LINK_LIBS_base    := $(LIBS_base)
+LINK_LIBS_proto   := $(LIBS_proto) $(LIBS_base)
+LINK_LIBS_wal     := $(LIBS_wal) $(LINK_LIBS_proto)
+LINK_LIBS_rpc     := $(LIBS_rpc) $(LINK_LIBS_proto)
+LINK_LIBS_replica := $(LIBS_base)
+LINK_LIBS_server  := $(LIBS_server) $(LIBS_wal) $(LINK_LIBS_rpc)
+LINK_LIBS_manager := $(LIBS_wal) $(LINK_LIBS_rpc)
+LINK_LIBS_client  := $(LIBS_client) $(LINK_LIBS_rpc)
+LINK_LIBS_bench   := $(LIBS_bench) -lm $(LINK_LIBS_rpc)
+
+PROGRAMS := cairn-server cairn-manager cairn cairn-bench
+LIBRARIES := $(OUT)/libcairn.a $(OUT)/libcairn.so.0
+
+.PHONY: all help unit clean install
+all: $(PROGRAMS:%=$(BIN)/%) $(LIBRARIES)
+
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST)
+
+# --- compiling -------------------------------------------------------------------------------
+$(OUT)/%.o: %.c Makefile | $(GEN_HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+$(GEN)/%.o: $(GEN)/%.c Makefile | $(GEN_HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(GEN_CFLAGS) -MMD -MP -c $< -o $@
+
+# rpcgen refuses to overwrite; it runs in proto/ so that its #include names stay bare.
+$(GEN)/proto/%_rpc.h: proto/%.x
+	@mkdir -p $(@D)
+	@rm -f $@
+	rpcgen -C -M -DCAIRN_VIEWS -h -o $@ $<
+
+$(GEN)/proto/%_xdr.c: proto/%.x $(GEN)/proto/%_rpc.h
+	@rm -f $@
+	rpcgen -C -M -DCAIRN_VIEWS -c -o $@ $<
+	@sed -i 's|^#include ".*/\?$*.h"|#include "proto/$*_rpc.h"|' $@
+
+$(GEN)/proto/%.pb-c.c $(GEN)/proto/%.pb-c.h: proto/%.proto
+	@mkdir -p $(@D)
+	protoc-c --c_out=$(GEN) $<
+
+define ARCHIVE_RULE
+$$(OUT)/lib$(1).a: $$(OBJECTS_$(1))
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	ar rcs $$@ $$^
+endef
+$(foreach m,$(MODULES),$(eval $(call ARCHIVE_RULE,$(m))))
+
+# Keep what the generators made: it is read in debuggers and by other rules.
+.SECONDARY: $(GEN_HEADERS) $(XDR_NAMES:%=$(GEN)/proto/%_xdr.c) $(PB_NAMES:%=$(GEN)/proto/%.pb-c.c)
+
+# --- programs ----------------------------------------------------------------------------------
+define PROGRAM_RULE
+$$(OUT)/bin/$(1): $$(patsubst %.c,$$(OUT)/%.o,$$(MAINS_$(2))) $$(ARCHIVES_$(2))
+	@mkdir -p $$(@D)
+	$$(LINK) $$^ $$(LINK_LIBS_$(2)) -o $$@
+$$(BIN)/$(1): $$(OUT)/bin/$(1)
+	@mkdir -p $$(@D)
+	@cp -f $$< $$@.tmp && mv -f $$@.tmp $$@
+endef
+$(eval $(call PROGRAM_RULE,cairn-server,server))
+$(eval $(call PROGRAM_RULE,cairn-manager,manager))
+$(eval $(call PROGRAM_RULE,cairn,client))
+$(eval $(call PROGRAM_RULE,cairn-bench,bench))
+
+# --- unit tests: one cmocka program per tests/unit/test_<module>_<behaviour>.c --------------------
+UNIT_SOURCES := $(wildcard tests/unit/test_*.c)
+UNIT_TESTS   := $(patsubst tests/unit/%.c,$(OUT)/tests/%,$(UNIT_SOURCES))
+TEST_LIB     := $(patsubst %.c,$(OUT)/%.o,$(wildcard tests/lib/*.c))
+module_of     = $(word 2,$(subst _, ,$(notdir $(1))))
+
+.SECONDEXPANSION:
+$(OUT)/tests/%: $(OUT)/tests/unit/%.o $(TEST_LIB) $$(ARCHIVES_$$(call module_of,%))
+	@mkdir -p $(@D)
+	$(LINK) $^ $(LINK_LIBS_$(call module_of,$*)) -lcmocka -o $@
+
+unit-build: $(UNIT_TESTS)
+## make unit            build and run all unit tests
+unit: $(UNIT_TESTS)
+	@tools/run-unit $(UNIT_TESTS)
+## make unit-MODULE     those of one module
+unit-%: $$(filter $(OUT)/tests/test_%,$$(filter $$(OUT)/tests/test_$$*_%,$(UNIT_TESTS)))
+	@tools/run-unit $^
+
+clean:
+	rm -rf $(BUILD) $(BIN)
+
+-include $(shell find $(OUT) -name '*.d' 2>/dev/null)

@@ -1,0 +1,148 @@
+/* The state of all partitions of one server: memtables over LMDB, and the sessions.
+ *
+ *   reads:      memtable, frozen memtable, LMDB snapshot, in that order
+ *   checkpoint: the memtables are frozen, new ones take over, and the checkpoint thread writes the
+ *               frozen ones with sessions and applied positions into LMDB (W5)
+ *
+ * All calls are the loop thread's. The checkpoint thread is inside. Only committed entries come
+ * here (R5). Everything that apply does is a function of the state and the entry alone, so that all
+ * replicas come to the same state. */
+#ifndef CAIRN_SERVER_STORE_H
+#define CAIRN_SERVER_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "server/entry.h"
+
+struct store;
+
+struct store_options {
+    const char *directory;      /* of LMDB's files; created if missing */
+    uint32_t partitions;        /* of the cluster; fixed at creation and checked at each open */
+    uint64_t map_bytes;         /* 0: 64 GiB of address space; grows when full (W7) */
+    uint64_t transaction_bytes; /* 0: 128 MiB; bounds the pages one LMDB commit may dirty: a
+                                   checkpoint takes several commits, each of whole partitions */
+    uint32_t sessions_limit;    /* 0: 65536 per partition (S4) */
+    void (*checkpoint_done)(void *context); /* from the checkpoint thread: wake the loop */
+    void *context;
+    void (*fatal)(void *context, const char *message); /* failed commit (W5); never returns */
+};
+
+/* What a partition's state stands for. */
+struct store_position {
+    uint64_t history, epoch, index; /* of the last applied entry; index 0: none */
+    uint64_t log_time_ms;
+    uint64_t seen_epoch; /* highest epoch seen (R2) */
+};
+
+int store_open(const struct store_options *options, struct store **store, struct error *error);
+/* Waits for a checkpoint under way. Does not start one: see store_checkpoint_now. */
+void store_close(struct store *store);
+
+const struct store_position *store_applied(const struct store *store, uint32_t partition);
+/* As LMDB holds it; what the WAL may be cut to. */
+const struct store_position *store_checkpointed(const struct store *store, uint32_t partition);
+/* Noted in memory; reaches LMDB with the next checkpoint. */
+void store_set_seen_epoch(struct store *store, uint32_t partition, uint64_t history,
+                          uint64_t epoch);
+
+/* --- reads: pointers live until the next store_apply or store_end_turn ----------------------- */
+
+struct store_value {
+    uint64_t version, modified;
+    uint64_t expires_ms; /* log time, 0: never. The caller compares it (S2). */
+    const uint8_t *data;
+    uint32_t length;
+};
+
+/* CAIRN_OK, CAIRN_ENOTFOUND, or CAIRN_ECORRUPT if the value fails its checksum (W8, counted). */
+int store_get(struct store *store, uint32_t partition, const uint8_t *key, uint32_t key_length,
+              struct store_value *value);
+
+struct store_scan {
+    const uint32_t *partitions;
+    size_t partition_count;
+    const uint8_t *from, *to; /* inclusive; a length of 0 means unbounded */
+    uint32_t from_length, to_length;
+    bool after_from; /* exclusive at `from` */
+};
+/* Calls `visit` for each pair in bytewise key order over all named partitions, until it returns
+ * false. `key` and `value` live as reads do. CAIRN_OK or CAIRN_ECORRUPT. */
+typedef bool (*store_visit)(void *context, uint32_t partition, const uint8_t *key,
+                            uint32_t key_length, const struct store_value *value);
+int store_scan(struct store *store, const struct store_scan *scan, store_visit visit,
+               void *context);
+
+/* Ends the LMDB read transaction that this turn's reads share, so that no pages stay pinned. Called
+ * at the end of each loop turn; cheap if there were no reads. */
+void store_end_turn(struct store *store);
+
+/* --- sessions (S3) -------------------------------------------------------------------------------
+ */
+
+/* What a mutation came to; kept as the session's last reply. */
+struct outcome {
+    enum outcome_code {
+        OUTCOME_DONE = 0,
+        OUTCOME_VERSION_MISMATCH = 1,
+        OUTCOME_CORRUPT = 2,      /* the old value fails its checksum: nothing was changed */
+        OUTCOME_STALE_NUMBER = 3, /* below the session's last: dropped; not kept */
+    } code;
+    bool existed;
+    uint64_t version;         /* of the key now; with VERSION_MISMATCH its current one */
+    const uint8_t *old_value; /* SWAP; lives until the session's next mutation is applied */
+    uint32_t old_value_length;
+};
+
+enum session_verdict {
+    SESSION_NEW,       /* propose it */
+    SESSION_DUPLICATE, /* applied before: `outcome` is the answer */
+    SESSION_IN_FLIGHT, /* `*entry` is its entry: attach to it */
+    SESSION_STALE,     /* a lower number than the last one */
+    SESSION_FULL,      /* the table is full: refuse (S4) */
+};
+/* What to do with a mutation that arrived. Saves work only: the decision falls at apply. */
+enum session_verdict store_session_check(struct store *store, uint32_t partition, uint64_t client,
+                                         uint64_t number, struct outcome *outcome,
+                                         struct entry **entry);
+/* Notes that `entry` is on its way; ended by its apply or by store_session_forget. */
+int store_session_begin(struct store *store, struct entry *entry);
+void store_session_forget(struct store *store, struct entry *entry);
+uint64_t store_session_count(const struct store *store, uint32_t partition);
+/* The oldest log time at which a session of the partition was used; UINT64_MAX without sessions. */
+uint64_t store_session_oldest_ms(const struct store *store, uint32_t partition);
+
+/* --- writes
+ * ---------------------------------------------------------------------------------------- */
+
+/* Applies a committed entry: index must be applied index + 1 (CHECK). Takes the entry's item, not
+ * the entry. `outcome` is set for PUT, SWAP and DELETE; its pointers live until the next apply of
+ * the same session. Expiry is decided by the entry's log time: a key whose expires_ms <=
+ * log_time_ms is absent (S2). CAIRN_OK, or CAIRN_ENOMEM with nothing changed. */
+int store_apply(struct store *store, struct entry *entry, struct outcome *outcome);
+
+/* --- checkpoints
+ * ------------------------------------------------------------------------------------- */
+
+uint64_t store_memtable_bytes(const struct store *store); /* live and frozen */
+/* Bytes in the live memtables alone: what the driver's checkpoint limit compares. */
+uint64_t store_live_bytes(const struct store *store);
+/* Freezes and starts the checkpoint thread's work; false if one is under way or nothing changed. */
+bool store_checkpoint_start(struct store *store);
+/* After checkpoint_done was called: drops the frozen memtables, moves store_checkpointed. True if
+ * one completed. */
+bool store_checkpoint_finish(struct store *store);
+bool store_checkpoint_running(const struct store *store);
+/* Start, wait, finish; for a clean stop. */
+void store_checkpoint_now(struct store *store);
+
+struct store_stats {
+    uint64_t checkpoints, commits, map_growths, checksum_errors;
+    uint64_t pages_bytes; /* LMDB pages in use */
+};
+void store_stats(const struct store *store, struct store_stats *stats);
+
+#endif
