@@ -62,6 +62,8 @@ int cluster_map_unpack(const void *data, size_t length, struct cluster_map *map,
 /* Appends the packed map to `out`. The map must satisfy what cluster_map_unpack checks, else
  * CAIRN_EINVAL; CAIRN_ETOOBIG past CAIRN_MAP_LIMIT or the buffer's limit, or CAIRN_ENOMEM. */
 int cluster_map_pack(const struct cluster_map *map, struct buffer *out, struct error *error);
+/* 0, or CAIRN_EINVAL and what breaks the rules of a map. */
+int cluster_map_check(const struct cluster_map *map, struct error *error);
 /* Makes `*to` (not initialised before) a copy of its own; CAIRN_ENOMEM leaves it zeroed. */
 int cluster_map_copy(const struct cluster_map *from, struct cluster_map *to);
 /* Frees what the map holds and zeroes it; a zeroed map is fine. */
