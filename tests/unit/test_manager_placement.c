@@ -59,9 +59,10 @@ static void check_bounds(uint32_t partitions, uint32_t replicas, size_t count)
     free(members);
 }
 
+/* 18 and 30 partitions in three copies on four servers dead-end without moving a copy. */
 static void every_server_stays_within_its_bound(void **state)
 {
-    static const uint32_t sizes[] = {1, 2, 3, 7, 16, 64, 100, 256, 1024};
+    static const uint32_t sizes[] = {1, 2, 3, 7, 16, 18, 30, 64, 100, 256, 1024};
 
     (void)state;
     for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++)
