@@ -48,6 +48,7 @@ LIBS_rpc     := -luv
 LIBS_server  := -llmdb -lbsd
 LIBS_client  := -ledit -ljansson
 LIBS_bench   := -lhiredis
+LIBS_fuzz    := -ljansson
 
 # --- sources -------------------------------------------------------------------------------
 XDR_NAMES   := server manager replica
@@ -55,7 +56,7 @@ PB_NAMES    := durable
 GEN_HEADERS := $(XDR_NAMES:%=$(GEN)/proto/%_rpc.h) $(PB_NAMES:%=$(GEN)/proto/%.pb-c.h)
 GEN_OBJECTS := $(XDR_NAMES:%=$(GEN)/proto/%_xdr.o) $(PB_NAMES:%=$(GEN)/proto/%.pb-c.o)
 
-MODULES := base proto wal rpc replica server manager client bench
+MODULES := base proto wal rpc replica server manager client bench fuzz
 # A module's main programs are its main*.c and cli files; all else goes into its library.
 MAINS_server  := server/main.c
 MAINS_manager := manager/main.c
@@ -79,6 +80,7 @@ ARCHIVES_server  := $(foreach m,server replica wal rpc proto base,$(call LIB,$(m
 ARCHIVES_manager := $(foreach m,manager wal rpc proto base,$(call LIB,$(m)))
 ARCHIVES_client  := $(foreach m,client rpc proto base,$(call LIB,$(m)))
 ARCHIVES_bench   := $(foreach m,bench client rpc proto base,$(call LIB,$(m)))
+ARCHIVES_fuzz    := $(foreach m,fuzz base,$(call LIB,$(m)))
 LINK_LIBS_base    := $(LIBS_base)
 LINK_LIBS_proto   := $(LIBS_proto) $(LIBS_base)
 LINK_LIBS_wal     := $(LIBS_wal) $(LINK_LIBS_proto)
@@ -87,7 +89,8 @@ LINK_LIBS_replica := $(LIBS_base)
 LINK_LIBS_server  := $(LIBS_server) $(LIBS_wal) $(LINK_LIBS_rpc)
 LINK_LIBS_manager := $(LIBS_wal) $(LINK_LIBS_rpc)
 LINK_LIBS_client  := $(LIBS_client) $(LINK_LIBS_rpc)
-LINK_LIBS_bench   := $(LIBS_bench) -lm $(LINK_LIBS_rpc)
+LINK_LIBS_bench   := $(LIBS_bench) $(LIBS_client) -lm $(LINK_LIBS_rpc)
+LINK_LIBS_fuzz    := $(LIBS_fuzz) $(LINK_LIBS_base)
 
 PROGRAMS := cairn-server cairn-manager cairn cairn-bench
 LIBRARIES := $(OUT)/libcairn.a $(OUT)/libcairn.so.0
@@ -150,13 +153,19 @@ $(eval $(call PROGRAM_RULE,cairn-bench,bench))
 # --- unit tests: one cmocka program per tests/unit/test_<module>_<behaviour>.c --------------------
 UNIT_SOURCES := $(wildcard tests/unit/test_*.c)
 UNIT_TESTS   := $(patsubst tests/unit/%.c,$(OUT)/tests/%,$(UNIT_SOURCES))
-TEST_LIB     := $(patsubst %.c,$(OUT)/%.o,$(wildcard tests/lib/*.c))
+# Programs that tests run; all other files of tests/lib are linked into every unit test.
+TEST_MAINS   := tests/lib/check_history.c
+TEST_LIB     := $(patsubst %.c,$(OUT)/%.o,$(filter-out $(TEST_MAINS),$(wildcard tests/lib/*.c)))
 module_of     = $(word 2,$(subst _, ,$(notdir $(1))))
 
 .SECONDEXPANSION:
 $(OUT)/tests/%: $(OUT)/tests/unit/%.o $(TEST_LIB) $$(ARCHIVES_$$(call module_of,%))
 	@mkdir -p $(@D)
 	$(LINK) $^ $(LINK_LIBS_$(call module_of,$*)) -lcmocka -o $@
+
+$(OUT)/tests/check-history: $(OUT)/tests/lib/check_history.o $(ARCHIVES_fuzz)
+	@mkdir -p $(@D)
+	$(LINK) $^ $(LINK_LIBS_fuzz) -o $@
 
 unit-build: $(UNIT_TESTS)
 ## make unit            build and run all unit tests
