@@ -1,0 +1,64 @@
+# Recipes for people; `just --list` shows them. Those without arguments are make targets too.
+
+default_manager := "127.0.0.1:3666"
+default_servers := "127.0.0.1:3777,127.0.0.1:3778,127.0.0.1:3779"
+
+# lists the recipes
+default:
+    @just --list --unsorted
+
+# installs what building and testing need
+deps:
+    tools/install-deps
+
+# builds the programs into bin/
+build:
+    make -j"$(nproc)"
+
+# The answers of what follows go to stdout, so make is quiet there.
+_programs:
+    @make -s -j"$(nproc)" >&2
+
+# a manager in the foreground, data in ./backer.m
+manager man_port=default_manager servers=default_servers: _programs
+    @tools/node.sh manager {{ quote(man_port) }} {{ quote(servers) }}
+
+# a server in the foreground
+server id="0" manager=default_manager api_port="127.0.0.1:3777" backer_path=("./backer.s" + id): _programs
+    @tools/node.sh server {{ quote(id) }} {{ quote(manager) }} {{ quote(api_port) }} {{ quote(backer_path) }}
+
+# a client in workload mode: one call a line on stdin
+client manager=default_manager: _programs
+    @tools/node.sh client {{ quote(manager) }}
+
+# one node of a cluster in the foreground: m, s0, s1, ...; data in BACKER_PREFIX.NODE
+service node manager=default_manager servers=default_servers backer_prefix="./backer": _programs
+    @tools/node.sh service {{ quote(node) }} {{ quote(manager) }} {{ quote(servers) }} {{ quote(backer_prefix) }}
+
+# a local cluster of N servers in the background, data in ./data
+up n="": _programs
+    @tools/cluster.sh up {{ if n == "" { "" } else { quote(n) } }}
+
+# stops that cluster; its data stays
+down:
+    @tools/cluster.sh down
+
+# ends every process that this checkout started
+kill:
+    @tools/cluster.sh kill
+
+# the scripted case: crash of one of three servers, and recovery
+testcase: _programs
+    @tests/integration/run --steps test_testcase
+
+# kill -9 of random servers and the manager under load, N times
+soak-kills n="200": _programs
+    @KILLS={{ quote(n) }} tests/integration/run --steps test_kills
+
+# everything that a change has to pass
+test:
+    ./run_tests.sh
+
+# the tour
+demo:
+    ./run_demo.sh
