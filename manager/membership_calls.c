@@ -1,0 +1,110 @@
+/* The membership's other events: heartbeats, the map, its status. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "manager/membership.h"
+#include "manager/membership_internal.h"
+
+bool membership_refuse_waiting(const struct membership *membership, struct membership_reply *reply)
+{
+    enum { NAMED_MAX = 4 };
+    char names[NAMED_MAX * 64] = "";
+    size_t missing = 0, used = 0;
+
+    for (size_t i = 0; i < membership->map.server_count; i++) {
+        const struct map_server *server = &membership->map.servers[i];
+        int length;
+
+        if (server->store != 0)
+            continue;
+        if (missing++ >= NAMED_MAX)
+            continue;
+        length = snprintf(names + used, sizeof names - used, "%s%u (%.40s)",
+                          missing == 1 ? "" : ", ", server->id, server->address_text);
+        if (length > 0)
+            used += (size_t)length;
+    }
+    if (missing > NAMED_MAX)
+        return membership_refuse(reply, MANAGER_WAITING,
+                                 "waiting for %zu of %zu servers to register: %s and %zu more",
+                                 missing, membership->map.server_count, names, missing - NAMED_MAX);
+    return membership_refuse(reply, MANAGER_WAITING,
+                             "waiting for %zu of %zu servers to register: %s", missing,
+                             membership->map.server_count, names);
+}
+
+int membership_heartbeat(struct membership *membership, uint64_t now_ms,
+                         const struct heartbeat_args *args, struct membership_reply *reply)
+{
+    membership_reply_init(reply);
+    if (!membership_check_caller(membership, now_ms, &args->who, reply))
+        return 0;
+    /* R10: what was told was durable, so only a rolled back data directory can be behind. */
+    if (args->map_version > membership->map.version) {
+        membership_refuse(
+            reply, MANAGER_EMPTY_MANAGER,
+            "server %u holds version %llu of the map, this manager only %llu: its data "
+            "directory must be an older copy",
+            args->who.server, (unsigned long long)args->map_version,
+            (unsigned long long)membership->map.version);
+        return 0;
+    }
+    return membership_attach_map(membership, args->map_version, reply);
+}
+
+/* For calls of clients and operators, which may not know the cluster yet. */
+static bool check_client(const struct membership *membership, uint64_t cluster,
+                         struct membership_reply *reply)
+{
+    if (cluster == 0 || cluster == membership->map.cluster)
+        return true;
+    return membership_refuse(reply, MANAGER_WRONG_CLUSTER,
+                             "the caller expects cluster %016llx, this manager has cluster %016llx",
+                             (unsigned long long)cluster,
+                             (unsigned long long)membership->map.cluster);
+}
+
+int membership_get_map(struct membership *membership, const struct map_args *args,
+                       struct membership_reply *reply)
+{
+    membership_reply_init(reply);
+    if (!check_client(membership, args->cluster, reply))
+        return 0;
+    if (membership->map.configurations == NULL) {
+        membership_refuse_waiting(membership, reply);
+        return 0;
+    }
+    return membership_attach_map(membership, args->known_version, reply);
+}
+
+static void describe_server(const struct membership *membership, uint64_t now_ms, size_t index,
+                            struct server_state *state)
+{
+    const struct map_server *server = &membership->map.servers[index];
+    const uint64_t since =
+        membership->heard[index] ? membership->heard_ms[index] : membership->started_ms;
+
+    state->server = server->id;
+    state->address = view_of_text(server->address_text);
+    state->registered = server->store != 0;
+    state->store = server->store;
+    state->incarnation = server->incarnation;
+    state->silent_ms = now_ms > since ? now_ms - since : 0;
+}
+
+int membership_status(struct membership *membership, uint64_t now_ms,
+                      const struct manager_status_args *args, struct membership_reply *reply)
+{
+    const size_t count = membership->map.server_count;
+
+    membership_reply_init(reply);
+    if (!check_client(membership, args->cluster, reply))
+        return 0;
+    reply->servers = calloc(count, sizeof *reply->servers);
+    if (reply->servers == NULL)
+        return CAIRN_ENOMEM;
+    reply->server_count = (uint32_t)count;
+    for (size_t i = 0; i < count; i++)
+        describe_server(membership, now_ms, i, &reply->servers[i]);
+    return membership_attach_map(membership, 0, reply);
+}
