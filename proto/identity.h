@@ -16,6 +16,7 @@ struct identity {
     uint32_t server;
     uint64_t store;       /* random, non-zero */
     uint64_t incarnation; /* grows with each start of this store */
+    uint32_t partitions;  /* of the cluster; 0: not yet known */
 };
 
 /* Reads DIRECTORY/IDENTITY. CAIRN_ENOTFOUND if there is none; CAIRN_ECORRUPT if it is damaged;
