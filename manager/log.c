@@ -182,6 +182,16 @@ void manager_log_append(struct manager_log *log, struct membership *membership)
     wal_submit(log->wal);
 }
 
+void manager_log_append_map(struct manager_log *log, const struct membership *membership)
+{
+    struct buffer payload;
+
+    buffer_init(&payload, CAIRN_MAP_LIMIT);
+    append_map(log, membership, &payload);
+    buffer_free(&payload);
+    wal_submit(log->wal);
+}
+
 uint64_t manager_log_complete(struct manager_log *log)
 {
     const uint64_t durable = wal_complete(log->wal);

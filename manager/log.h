@@ -32,6 +32,8 @@ bool manager_log_has_room(struct manager_log *log, const struct membership *memb
  * sync. What cannot be appended although there was room ends the process: the state is ahead of
  * its log. */
 void manager_log_append(struct manager_log *log, struct membership *membership);
+/* Appends the whole map: the first record of a new log. */
+void manager_log_append_map(struct manager_log *log, const struct membership *membership);
 /* Takes completions, cuts what is no longer needed, returns the durable LSN. */
 uint64_t manager_log_complete(struct manager_log *log);
 /* Blocks until all that was appended is durable. */
