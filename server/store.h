@@ -26,9 +26,11 @@ struct store_options {
     uint64_t transaction_bytes; /* 0: 128 MiB; bounds the pages one LMDB commit may dirty: a
                                    checkpoint takes several commits, each of whole partitions */
     uint32_t sessions_limit;    /* 0: 65536 per partition (S4) */
-    void (*checkpoint_done)(void *context); /* from the checkpoint thread: wake the loop */
+    void (*checkpoint_done)(void *context); /* from the checkpoint thread: wake the loop; may be
+                                               NULL */
     void *context;
-    void (*fatal)(void *context, const char *message); /* failed commit (W5); never returns */
+    void (*fatal)(void *context, const char *message); /* failed commit (W5), from the checkpoint
+                                                          thread; never returns; NULL: log, abort */
 };
 
 /* What a partition's state stands for. */
@@ -38,6 +40,8 @@ struct store_position {
     uint64_t seen_epoch; /* highest epoch seen (R2) */
 };
 
+/* CAIRN_EVERSION for a newer format (W9), CAIRN_ECONFLICT for another number of partitions, or what
+ * LMDB or the disk says; the message names the path. */
 int store_open(const struct store_options *options, struct store **store, struct error *error);
 /* Waits for a checkpoint under way. Does not start one: see store_checkpoint_now. */
 void store_close(struct store *store);
@@ -45,11 +49,13 @@ void store_close(struct store *store);
 const struct store_position *store_applied(const struct store *store, uint32_t partition);
 /* As LMDB holds it; what the WAL may be cut to. */
 const struct store_position *store_checkpointed(const struct store *store, uint32_t partition);
-/* Noted in memory; reaches LMDB with the next checkpoint. */
+/* Noted in memory; reaches LMDB with the next checkpoint. Never lowers it; a newer history (R9)
+ * starts anew. Applying an entry notes its epoch too. */
 void store_set_seen_epoch(struct store *store, uint32_t partition, uint64_t history,
                           uint64_t epoch);
 
-/* --- reads: pointers live until the next store_apply or store_end_turn ----------------------- */
+/* --- reads: pointers live until the next store_apply, store_end_turn or store_checkpoint_finish --
+ */
 
 struct store_value {
     uint64_t version, modified;
@@ -77,7 +83,8 @@ int store_scan(struct store *store, const struct store_scan *scan, store_visit v
                void *context);
 
 /* Ends the LMDB read transaction that this turn's reads share, so that no pages stay pinned. Called
- * at the end of each loop turn; cheap if there were no reads. */
+ * at the end of each loop turn; cheap if there were no reads. store_apply and duplicates of old
+ * SWAPs read too. A checkpoint that has to grow the map waits for it (W7). */
 void store_end_turn(struct store *store);
 
 /* --- sessions (S3) -------------------------------------------------------------------------------
@@ -93,7 +100,8 @@ struct outcome {
     } code;
     bool existed;
     uint64_t version;         /* of the key now; with VERSION_MISMATCH its current one */
-    const uint8_t *old_value; /* SWAP; lives until the session's next mutation is applied */
+    const uint8_t *old_value; /* SWAP; NULL if there was none. Lives until the session's next
+                                 mutation is applied, store_end_turn or store_checkpoint_finish */
     uint32_t old_value_length;
 };
 
@@ -119,9 +127,9 @@ uint64_t store_session_oldest_ms(const struct store *store, uint32_t partition);
  * ---------------------------------------------------------------------------------------- */
 
 /* Applies a committed entry: index must be applied index + 1 (CHECK). Takes the entry's item, not
- * the entry. `outcome` is set for PUT, SWAP and DELETE; its pointers live until the next apply of
- * the same session. Expiry is decided by the entry's log time: a key whose expires_ms <=
- * log_time_ms is absent (S2). CAIRN_OK, or CAIRN_ENOMEM with nothing changed. */
+ * the entry. `outcome` is set for PUT, SWAP and DELETE; its pointers live as struct outcome says.
+ * Expiry is decided by the entry's log time: a key whose expires_ms <= log_time_ms is absent (S2).
+ * CAIRN_OK, or CAIRN_ENOMEM with nothing changed. */
 int store_apply(struct store *store, struct entry *entry, struct outcome *outcome);
 
 /* --- checkpoints
@@ -130,7 +138,8 @@ int store_apply(struct store *store, struct entry *entry, struct outcome *outcom
 uint64_t store_memtable_bytes(const struct store *store); /* live and frozen */
 /* Bytes in the live memtables alone: what the driver's checkpoint limit compares. */
 uint64_t store_live_bytes(const struct store *store);
-/* Freezes and starts the checkpoint thread's work; false if one is under way or nothing changed. */
+/* Freezes and starts the checkpoint thread's work; false if one is under way, if nothing changed,
+ * or while the thread still frees the last one's memtables: ask again later. */
 bool store_checkpoint_start(struct store *store);
 /* After checkpoint_done was called: drops the frozen memtables, moves store_checkpointed. True if
  * one completed. */
