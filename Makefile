@@ -156,6 +156,7 @@ UNIT_TESTS   := $(patsubst tests/unit/%.c,$(OUT)/tests/%,$(UNIT_SOURCES))
 # Programs that tests run; all other files of tests/lib are linked into every unit test.
 TEST_MAINS   := tests/lib/check_history.c
 TEST_LIB     := $(patsubst %.c,$(OUT)/%.o,$(filter-out $(TEST_MAINS),$(wildcard tests/lib/*.c)))
+unit_of       = $(filter $(OUT)/tests/test_$(1)_%,$(UNIT_TESTS))
 module_of     = $(word 2,$(subst _, ,$(notdir $(1))))
 
 .SECONDEXPANSION:
@@ -172,7 +173,7 @@ unit-build: $(UNIT_TESTS)
 unit: $(UNIT_TESTS)
 	@tools/run-unit $(UNIT_TESTS)
 ## make unit-MODULE     those of one module
-unit-%: $$(filter $(OUT)/tests/test_%,$$(filter $$(OUT)/tests/test_$$*_%,$(UNIT_TESTS)))
+unit-%: $$(call unit_of,$$*)
 	@tools/run-unit $^
 
 clean:

@@ -25,8 +25,8 @@ uint64_t replica_log_time_ms(const struct replica *replica, uint64_t now_ms)
     return now_log_ms > replica->last_log_ms ? now_log_ms : replica->last_log_ms;
 }
 
-void replica_next(const struct replica *replica, uint64_t now_ms,
-                  struct replica_position *position, uint64_t *log_time_ms)
+void replica_next(const struct replica *replica, uint64_t now_ms, struct replica_position *position,
+                  uint64_t *log_time_ms)
 {
     CHECK(replica->barrier_index != 0); /* promoted under the configuration in force */
     CHECK(replica->configuration.epoch == replica->seen_epoch);

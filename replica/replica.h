@@ -103,10 +103,10 @@ void replica_init(struct replica *replica, uint32_t partition, const struct repl
 void replica_step(struct replica *replica, const struct replica_event *event,
                   struct replica_update *update);
 
-/* The position and log time that an entry appended at `now_ms` gets. Only while the role is STARTING
- * with a no-op asked for, or PRIMARY (CHECK). */
-void replica_next(const struct replica *replica, uint64_t now_ms,
-                  struct replica_position *position, uint64_t *log_time_ms);
+/* The position and log time that an entry appended at `now_ms` gets. Only while the role is
+ * STARTING with a no-op asked for, or PRIMARY (CHECK). */
+void replica_next(const struct replica *replica, uint64_t now_ms, struct replica_position *position,
+                  uint64_t *log_time_ms);
 /* Takes that position for an entry, which the driver has in its log now. */
 void replica_append(struct replica *replica, uint64_t now_ms, struct replica_position *position,
                     uint64_t *log_time_ms);

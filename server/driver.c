@@ -1,0 +1,347 @@
+/* See driver.h. Everything here runs on the loop thread, but checkpoint_done. */
+#include "server/driver.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "rpc/server.h"
+#include "server/membership.h"
+#include "server/node.h"
+#include "server/requests.h"
+
+enum { TICK_MS = 250, HEARTBEAT_MS = 1000 };
+
+struct driver {
+    const struct driver_options *options;
+    uv_loop_t loop;
+    struct node node; /* zeroed until it is open: requests find it starting */
+    bool node_is_open;
+    struct identity identity;
+    struct rpc_service service;
+    struct rpc_server *server;
+    struct membership *membership;
+    char listen_text[ADDRESS_TEXT_MAX];
+    uv_prepare_t end_of_turn;
+    uv_poll_t log_ready;
+    uv_async_t checkpoint_ready;
+    uv_timer_t tick;
+    uv_signal_t terminate, interrupt;
+    bool stopping;
+    struct error *error; /* why it stops; code 0: asked to */
+};
+
+static void driver_stop(struct driver *driver);
+
+static void driver_fail(struct driver *driver, int code, const char *message)
+{
+    error_set(driver->error, code, "%s", message);
+    driver_stop(driver);
+}
+
+/* --- the node's events ---------------------------------------------------------------------- */
+
+static void on_end_of_turn(uv_prepare_t *handle)
+{
+    struct driver *driver = handle->data;
+
+    node_end_turn(&driver->node);
+}
+
+static void on_log_ready(uv_poll_t *handle, int status, int events)
+{
+    struct driver *driver = handle->data;
+
+    (void)events;
+    CHECK(status == 0);
+    node_durable(&driver->node, wal_complete(driver->node.journal.wal), clock_now_ms());
+}
+
+static void on_checkpoint_ready(uv_async_t *handle)
+{
+    struct driver *driver = handle->data;
+
+    if (driver->node_is_open)
+        node_checkpoint_finish(&driver->node);
+}
+
+/* From the checkpoint thread: the one call that may cross threads. */
+static void checkpoint_done(void *context)
+{
+    struct driver *driver = context;
+
+    uv_async_send(&driver->checkpoint_ready);
+}
+
+static void send_proposals(struct driver *driver)
+{
+    struct node *node = &driver->node;
+    struct configuration *proposals;
+    uint32_t count = 0;
+
+    if (node->proposals_wanted == 0)
+        return;
+    proposals = calloc(node->proposals_wanted, sizeof *proposals);
+    if (proposals == NULL)
+        return;
+    for (uint32_t i = 0; i < node->partition_count; i++) {
+        struct partition *partition = &node->partitions[i];
+
+        if (!partition->wants_proposal)
+            continue;
+        partition->wants_proposal = false;
+        CHECK(count < node->proposals_wanted);
+        partition_configuration_out(&partition->proposal, i, &proposals[count++]);
+    }
+    node->proposals_wanted = 0;
+    membership_propose(driver->membership, proposals, count);
+    free(proposals);
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct driver *driver = timer->data;
+
+    node_tick(&driver->node, clock_now_ms());
+    send_proposals(driver);
+}
+
+/* --- opening the node --------------------------------------------------------------------------
+ */
+
+static void watch_node(struct driver *driver)
+{
+    struct wal *wal = driver->node.journal.wal;
+
+    CHECK(uv_prepare_start(&driver->end_of_turn, on_end_of_turn) == 0);
+    CHECK(uv_poll_init(&driver->loop, &driver->log_ready, wal_descriptor(wal)) == 0);
+    driver->log_ready.data = driver;
+    CHECK(uv_poll_start(&driver->log_ready, UV_READABLE, on_log_ready) == 0);
+    CHECK(uv_timer_start(&driver->tick, on_tick, TICK_MS, TICK_MS) == 0);
+    driver->node_is_open = true;
+}
+
+static int open_node(struct driver *driver, struct error *error)
+{
+    const struct driver_options *options = driver->options;
+    struct node_options node = {
+        .directory = options->directory,
+        .identity = driver->identity,
+        .partitions = driver->identity.partitions,
+        .wal_backend = options->wal_backend,
+        .segment_bytes = options->segment_bytes,
+        .map_bytes = options->map_bytes,
+        .memtable_limit_bytes = options->memtable_bytes,
+        .disk_reserve_bytes = options->disk_reserve_bytes,
+        .checkpoint_done = checkpoint_done,
+        .context = driver,
+    };
+    int status = node_open(&driver->node, &node, clock_now_ms(), error);
+
+    if (status == CAIRN_OK)
+        watch_node(driver);
+    return status;
+}
+
+/* --- the manager's events
+ * -------------------------------------------------------------------------- */
+
+static void on_registered(void *context, uint64_t cluster, uint32_t partitions)
+{
+    struct driver *driver = context;
+    struct error error = {0};
+
+    log_info("server", "registered cluster=%016" PRIx64 " partitions=%u", cluster, partitions);
+    if (driver->node_is_open)
+        return;
+    /* First start of this store: it belongs to this cluster from here on (R10). */
+    driver->identity.cluster = cluster;
+    driver->identity.partitions = partitions;
+    if (identity_save(driver->options->directory, &driver->identity, &error) != CAIRN_OK ||
+        open_node(driver, &error) != CAIRN_OK)
+        driver_fail(driver, error.code, error.message);
+}
+
+static void on_map(void *context, struct cluster_map *map)
+{
+    struct driver *driver = context;
+
+    if (!driver->node_is_open || driver->stopping) {
+        cluster_map_free(map);
+        return;
+    }
+    node_hear_map(&driver->node, map, clock_now_ms());
+    send_proposals(driver);
+}
+
+static void on_configuration(void *context, const struct configuration *configuration)
+{
+    struct driver *driver = context;
+
+    if (driver->node_is_open && !driver->stopping)
+        node_hear_configuration(&driver->node, configuration, clock_now_ms());
+}
+
+static void on_rejected(void *context, const char *message)
+{
+    driver_fail(context, CAIRN_ECONFLICT, message);
+}
+
+static uint32_t on_report(void *context, heartbeat_partition *partitions, uint32_t limit,
+                          uint64_t *map_version)
+{
+    struct driver *driver = context;
+    struct node *node = &driver->node;
+    uint32_t count = 0;
+
+    *map_version = node->map.version;
+    for (uint32_t i = 0; i < node->partition_count && count < limit; i++) {
+        const struct replica *replica = &node->partitions[i].replica;
+
+        if (replica->role == REPLICA_NONE)
+            continue;
+        partitions[count++] = (heartbeat_partition){.partition = i,
+                                                    .epoch = replica->seen_epoch,
+                                                    .role = (u_int)replica->role,
+                                                    .commit_index = replica->commit_index};
+    }
+    return count;
+}
+
+static int open_membership(struct driver *driver, struct error *error)
+{
+    struct membership_options options = {
+        .managers = &driver->options->managers,
+        .listen = driver->listen_text,
+        .identity = driver->identity,
+        .replace_store = driver->options->replace_store,
+        .heartbeat_ms = HEARTBEAT_MS,
+    };
+    struct membership_events events = {
+        .context = driver,
+        .registered = on_registered,
+        .map = on_map,
+        .configuration = on_configuration,
+        .rejected = on_rejected,
+        .report = on_report,
+    };
+
+    return membership_open(&driver->loop, &options, &events, &driver->membership, error);
+}
+
+/* --- starting and stopping
+ * ---------------------------------------------------------------------------- */
+
+static void close_handle(uv_handle_t *handle)
+{
+    if (handle->type != UV_UNKNOWN_HANDLE && !uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+static void close_handles(struct driver *driver)
+{
+    close_handle((uv_handle_t *)&driver->end_of_turn);
+    close_handle((uv_handle_t *)&driver->log_ready);
+    close_handle((uv_handle_t *)&driver->checkpoint_ready);
+    close_handle((uv_handle_t *)&driver->tick);
+    close_handle((uv_handle_t *)&driver->terminate);
+    close_handle((uv_handle_t *)&driver->interrupt);
+}
+
+/* Stops taking requests. What was proposed is finished after the loop has ended. */
+static void driver_stop(struct driver *driver)
+{
+    if (driver->stopping)
+        return;
+    driver->stopping = true;
+    if (driver->server != NULL)
+        rpc_server_close(driver->server, NULL, NULL);
+    if (driver->membership != NULL)
+        membership_close(driver->membership, NULL, NULL);
+    close_handle((uv_handle_t *)&driver->end_of_turn);
+    close_handle((uv_handle_t *)&driver->log_ready);
+    close_handle((uv_handle_t *)&driver->tick);
+    close_handle((uv_handle_t *)&driver->terminate);
+    close_handle((uv_handle_t *)&driver->interrupt);
+    /* The checkpoint thread may still call: its handle stays, but does not keep the loop. */
+    uv_unref((uv_handle_t *)&driver->checkpoint_ready);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct driver *driver = handle->data;
+
+    log_info("server", "stopping signal=%d", number);
+    driver_stop(driver);
+}
+
+static void open_handles(struct driver *driver)
+{
+    CHECK(uv_prepare_init(&driver->loop, &driver->end_of_turn) == 0);
+    CHECK(uv_async_init(&driver->loop, &driver->checkpoint_ready, on_checkpoint_ready) == 0);
+    CHECK(uv_timer_init(&driver->loop, &driver->tick) == 0);
+    CHECK(uv_signal_init(&driver->loop, &driver->terminate) == 0);
+    CHECK(uv_signal_init(&driver->loop, &driver->interrupt) == 0);
+    driver->end_of_turn.data = driver->checkpoint_ready.data = driver->tick.data = driver;
+    driver->terminate.data = driver->interrupt.data = driver;
+    CHECK(uv_signal_start(&driver->terminate, on_signal, SIGTERM) == 0);
+    CHECK(uv_signal_start(&driver->interrupt, on_signal, SIGINT) == 0);
+}
+
+static int start(struct driver *driver, struct error *error)
+{
+    const struct driver_options *options = driver->options;
+    struct rpc_server_options limits = {.connections_limit = (uint32_t)options->connections_limit};
+    int status = rpc_server_listen(&driver->loop, &options->listen, &driver->service, 1, &limits,
+                                   &driver->server, error);
+
+    if (status == CAIRN_OK && driver->identity.cluster != 0)
+        status = open_node(driver, error);
+    if (status == CAIRN_OK)
+        status = open_membership(driver, error);
+    if (status == CAIRN_OK)
+        log_info("server", "listening address=%s id=%u", driver->listen_text,
+                 driver->identity.server);
+    return status;
+}
+
+static void finish_node(struct driver *driver)
+{
+    if (!driver->node_is_open)
+        return;
+    node_stop(&driver->node, clock_now_ms());
+    node_close(&driver->node);
+    driver->node_is_open = false;
+}
+
+int driver_run(const struct driver_options *options, struct error *error)
+{
+    struct driver *driver = calloc(1, sizeof *driver);
+
+    if (driver == NULL)
+        return error_set(error, CAIRN_ENOMEM, "server: out of memory");
+    driver->options = options;
+    driver->identity = options->identity;
+    driver->error = error;
+    address_format(&options->listen, driver->listen_text);
+    driver->service = requests_service(&driver->node);
+    error->code = CAIRN_OK;
+    CHECK(uv_loop_init(&driver->loop) == 0);
+    open_handles(driver);
+    if (start(driver, error) != CAIRN_OK)
+        driver_stop(driver);
+    uv_run(&driver->loop, UV_RUN_DEFAULT);
+    finish_node(driver);
+    close_handles(driver);
+    uv_run(&driver->loop, UV_RUN_DEFAULT);
+    CHECK(uv_loop_close(&driver->loop) == 0);
+    if (error->code == CAIRN_OK)
+        log_info("server", "stopped id=%u", options->identity.server);
+    free(driver);
+    return error->code;
+}

@@ -1,0 +1,171 @@
+/* See requests.h: the table of handlers, and what all of them check and refuse alike. */
+#include "server/requests.h"
+
+#include <string.h>
+
+#include "base/check.h"
+#include "proto/limits.h"
+#include "proto/partition.h"
+
+static const rpc_handler handlers[] = {
+    [SERVER_GET] = request_get,       [SERVER_PUT] = request_put,
+    [SERVER_SWAP] = request_swap,     [SERVER_DELETE] = request_delete,
+    [SERVER_SCAN] = request_scan,     [SERVER_STATUS] = request_status,
+    [SERVER_RETIRE] = request_retire,
+};
+
+struct rpc_service requests_service(struct node *node)
+{
+    CHECK(program_server.procedure_count == sizeof handlers / sizeof handlers[0]);
+    return (struct rpc_service){.program = &program_server, .handlers = handlers, .context = node};
+}
+
+bool requests_cluster(const struct node *node, uint64_t cluster, struct refusal *refusal)
+{
+    if (node->partition_count == 0) { /* a new server that has not heard its cluster's facts */
+        *refusal = (struct refusal){.status = SERVER_STARTING,
+                                    .message = "the server waits for the manager"};
+        return false;
+    }
+    if (cluster == 0 || cluster == node->identity.cluster)
+        return true;
+    *refusal = (struct refusal){.status = SERVER_WRONG_CLUSTER,
+                                .message = "this server belongs to another cluster"};
+    return false;
+}
+
+bool requests_serves(const struct partition *partition, struct refusal *refusal)
+{
+    const struct replica *replica = &partition->replica;
+
+    if (replica_serves(replica))
+        return true;
+    *refusal = (struct refusal){.partition = replica->partition};
+    if (replica->role == REPLICA_STARTING ||
+        (replica->role == REPLICA_NONE && replica->configuration.history == 0)) {
+        refusal->status = SERVER_STARTING;
+        refusal->message = "the partition is starting on this server";
+    } else {
+        refusal->status = SERVER_NOT_PRIMARY;
+    }
+    return false;
+}
+
+bool requests_route(struct node *node, uint64_t cluster, const cairn_key *key,
+                    struct partition **partition, struct refusal *refusal)
+{
+    if (!requests_cluster(node, cluster, refusal))
+        return false;
+    if (key->length == 0) {
+        *refusal = (struct refusal){.status = SERVER_INVALID, .message = "the key is empty"};
+        return false;
+    }
+    *partition = &node->partitions[partition_of(key->data, key->length, node->partition_count)];
+    return requests_serves(*partition, refusal);
+}
+
+/* Where the client should turn to, as far as this server knows. */
+static server_redirect redirect_of(const struct node *node, uint32_t partition)
+{
+    const struct replica_configuration *configuration =
+        &node->partitions[partition].replica.configuration;
+    server_redirect redirect = {.primary = UINT32_MAX, .address = {.data = NULL, .length = 0}};
+    const struct map_server *server;
+
+    if (configuration->history == 0)
+        return redirect;
+    redirect.epoch = configuration->epoch;
+    redirect.primary = configuration->primary.server;
+    server = cluster_map_server(&node->map, redirect.primary);
+    if (server != NULL)
+        redirect.address = view_of_text(server->address_text);
+    return redirect;
+}
+
+static void refuse_get(struct node *node, struct rpc_call *call, const struct refusal *refusal)
+{
+    get_result result = {.status = refusal->status};
+
+    if (refusal->status == SERVER_NOT_PRIMARY)
+        result.get_result_u.redirect = redirect_of(node, refusal->partition);
+    else
+        result.get_result_u.message = view_of_text(refusal->message);
+    rpc_reply(call, &result);
+}
+
+static void refuse_put(struct node *node, struct rpc_call *call, const struct refusal *refusal)
+{
+    put_result result = {.status = refusal->status};
+
+    if (refusal->status == SERVER_NOT_PRIMARY)
+        result.put_result_u.redirect = redirect_of(node, refusal->partition);
+    else if (refusal->status == SERVER_VERSION_MISMATCH)
+        result.put_result_u.current_version = refusal->current_version;
+    else
+        result.put_result_u.message = view_of_text(refusal->message);
+    rpc_reply(call, &result);
+}
+
+static void refuse_swap(struct node *node, struct rpc_call *call, const struct refusal *refusal)
+{
+    swap_result result = {.status = refusal->status};
+
+    if (refusal->status == SERVER_NOT_PRIMARY)
+        result.swap_result_u.redirect = redirect_of(node, refusal->partition);
+    else
+        result.swap_result_u.message = view_of_text(refusal->message);
+    rpc_reply(call, &result);
+}
+
+static void refuse_delete(struct node *node, struct rpc_call *call, const struct refusal *refusal)
+{
+    delete_result result = {.status = refusal->status};
+
+    if (refusal->status == SERVER_NOT_PRIMARY)
+        result.delete_result_u.redirect = redirect_of(node, refusal->partition);
+    else
+        result.delete_result_u.message = view_of_text(refusal->message);
+    rpc_reply(call, &result);
+}
+
+static void refuse_scan(struct node *node, struct rpc_call *call, const struct refusal *refusal)
+{
+    scan_result result = {.status = refusal->status};
+
+    if (refusal->status == SERVER_NOT_PRIMARY) {
+        result.scan_result_u.refused.partition = refusal->partition;
+        result.scan_result_u.refused.redirect = redirect_of(node, refusal->partition);
+    } else {
+        result.scan_result_u.message = view_of_text(refusal->message);
+    }
+    rpc_reply(call, &result);
+}
+
+void requests_refuse(struct node *node, struct rpc_call *call, uint32_t number,
+                     const struct refusal *refusal)
+{
+    struct refusal said = *refusal;
+
+    CHECK(said.status != SERVER_OK);
+    if (said.message == NULL)
+        said.message = "";
+    switch (number) {
+    case SERVER_GET:
+        refuse_get(node, call, &said);
+        return;
+    case SERVER_PUT:
+        refuse_put(node, call, &said);
+        return;
+    case SERVER_SWAP:
+        refuse_swap(node, call, &said);
+        return;
+    case SERVER_DELETE:
+        refuse_delete(node, call, &said);
+        return;
+    case SERVER_SCAN:
+        refuse_scan(node, call, &said);
+        return;
+    default:
+        CHECK(number == SERVER_GET); /* STATUS and RETIRE answer refusals themselves */
+    }
+}

@@ -1,0 +1,43 @@
+/* The clients' RPC program (proto/server.x): handlers over a node. */
+#ifndef CAIRN_SERVER_REQUESTS_H
+#define CAIRN_SERVER_REQUESTS_H
+
+#include "proto/server_rpc.h"
+#include "rpc/server.h"
+#include "server/node.h"
+
+/* The service with its handlers; `node` outlives it. Each handler answers its call exactly once,
+ * now or when what it waits for is applied. */
+struct rpc_service requests_service(struct node *node);
+
+/* One handler per file of requests_*.c. */
+void request_get(void *node, struct rpc_call *call, const void *args);
+void request_put(void *node, struct rpc_call *call, const void *args);
+void request_swap(void *node, struct rpc_call *call, const void *args);
+void request_delete(void *node, struct rpc_call *call, const void *args);
+void request_scan(void *node, struct rpc_call *call, const void *args);
+void request_status(void *node, struct rpc_call *call, const void *args);
+void request_retire(void *node, struct rpc_call *call, const void *args);
+
+/* --- shared by the handlers ------------------------------------------------------------------ */
+
+/* Why a request is not carried out. */
+struct refusal {
+    server_status status;
+    const char *message;      /* static text; with statuses that carry one */
+    uint32_t partition;       /* NOT_PRIMARY */
+    uint64_t current_version; /* VERSION_MISMATCH */
+};
+
+/* Answers procedure `number` of the program with a refusal. */
+void requests_refuse(struct node *node, struct rpc_call *call, uint32_t number,
+                     const struct refusal *refusal);
+/* Checks the cluster id and the key, and that the partition of the key is served here. On success
+ * `*partition` is it; else false and `refusal` filled. */
+bool requests_route(struct node *node, uint64_t cluster, const cairn_key *key,
+                    struct partition **partition, struct refusal *refusal);
+/* False and `refusal` filled unless this process answers for the partition now (R3, L4). */
+bool requests_serves(const struct partition *partition, struct refusal *refusal);
+bool requests_cluster(const struct node *node, uint64_t cluster, struct refusal *refusal);
+
+#endif

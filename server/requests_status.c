@@ -1,0 +1,84 @@
+/* STATUS: what this server is, what it holds and what it has done since it started. */
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "server/requests.h"
+
+static partition_status status_of(const struct node *node, uint32_t number)
+{
+    const struct replica *replica = &node->partitions[number].replica;
+
+    return (partition_status){
+        .partition = number,
+        .role = (u_int)replica->role,
+        .epoch = replica->seen_epoch,
+        .last_index = replica->last.index,
+        .commit_index = replica->commit_index,
+        .applied_index = store_applied(node->store, number)->index,
+        .checkpoint_index = store_checkpointed(node->store, number)->index,
+        .log_time_ms = replica_log_time_ms(replica, clock_now_ms()),
+        .sessions = store_session_count(node->store, number),
+    };
+}
+
+/* Only the partitions that this server has a part in. */
+static uint32_t fill_partitions(const struct node *node, partition_status *partitions)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < node->partition_count; i++)
+        if (node->partitions[i].replica.role != REPLICA_NONE)
+            partitions[count++] = status_of(node, i);
+    return count;
+}
+
+static void fill_report(const struct node *node, server_report *report)
+{
+    struct store_stats store;
+
+    store_stats(node->store, &store);
+    report->cluster = node->identity.cluster;
+    report->server = node->identity.server;
+    report->store = node->identity.store;
+    report->incarnation = node->identity.incarnation;
+    report->uptime_ms = clock_now_ms() - node->started_ms;
+    report->puts = node->counters.puts;
+    report->gets = node->counters.gets;
+    report->swaps = node->counters.swaps;
+    report->deletes = node->counters.deletes;
+    report->scans = node->counters.scans;
+    report->log_bytes = wal_bytes(node->journal.wal);
+    report->log_syncs = wal_syncs(node->journal.wal);
+    report->memtable_bytes = store_memtable_bytes(node->store);
+    report->store_bytes = store.pages_bytes;
+    report->disk_free_bytes = node->disk.free_bytes;
+    report->checkpoints = store.checkpoints;
+    report->checksum_errors = store.checksum_errors;
+    report->read_only = node->disk.refuse_writes;
+}
+
+void request_status(void *context, struct rpc_call *call, const void *args)
+{
+    struct node *node = context;
+    const status_args *status = args;
+    status_result result = {.status = SERVER_OK};
+    struct refusal refusal;
+    partition_status *partitions;
+
+    if (!requests_cluster(node, status->cluster, &refusal)) {
+        result.status = refusal.status;
+        result.status_result_u.message = view_of_text(refusal.message);
+        rpc_reply(call, &result);
+        return;
+    }
+    partitions = calloc(node->partition_count, sizeof *partitions);
+    if (partitions == NULL) {
+        rpc_reply_error(call, SYSTEM_ERR);
+        return;
+    }
+    fill_report(node, &result.status_result_u.report);
+    result.status_result_u.report.partitions.partitions_val = partitions;
+    result.status_result_u.report.partitions.partitions_len = fill_partitions(node, partitions);
+    rpc_reply(call, &result);
+    free(partitions);
+}
