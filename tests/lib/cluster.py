@@ -299,12 +299,28 @@ class CairnTest(unittest.TestCase):
     """Base of the integration tests. `steps` prints what the test shows when asked to."""
     maxDiff = 2000
 
+    failed = False
+
+    def _callTestMethod(self, method):
+        try:
+            method()
+        except BaseException as error:
+            self.failed = not isinstance(error, unittest.SkipTest)
+            raise
+
     def cluster(self, *arguments, **options):
         made = Cluster(*arguments, **{**options, "start": False})
-        self.addCleanup(made.close)
+        self.addCleanup(self._close, made)
         if options.get("start", True):
             made.start()
         return made
+
+    def _close(self, cluster):
+        if self.failed:
+            for node in cluster.nodes:
+                if os.path.exists(node.log_path):
+                    print(f"--- log of {node.name}\n{node.log(whole=True)[-3000:]}")
+        cluster.close()
 
     def temporary(self):
         folder = tempfile.mkdtemp(prefix="cairn-test-")
