@@ -34,6 +34,7 @@ struct pending {
 struct manager {
     uv_loop_t *loop;
     struct manager_directory directory;
+    struct rpc_service service; /* outlives the server */
     struct rpc_server *server;
     uv_poll_t wal_poll;
     uv_timer_t mark_timer;
@@ -347,13 +348,13 @@ static int listen_calls(struct manager *manager, const struct address *address, 
         [MANAGER_GET_MAP] = handle_get_map,   [MANAGER_PROPOSE] = handle_propose,
         [MANAGER_STATUS] = handle_status,
     };
-    const struct rpc_service service = {&program_manager, handlers, manager};
     const struct rpc_server_options options = {.connections_limit = CONNECTIONS_LIMIT,
                                                .calls_limit = CALLS_LIMIT};
 
     CHECK(program_manager.procedure_count == sizeof handlers / sizeof handlers[0]);
-    return rpc_server_listen(manager->loop, address, &service, 1, &options, &manager->server,
-                             error);
+    manager->service = (struct rpc_service){&program_manager, handlers, manager};
+    return rpc_server_listen(manager->loop, address, &manager->service, 1, &options,
+                             &manager->server, error);
 }
 
 static void handle_closed(struct manager *manager)

@@ -1,4 +1,5 @@
 /* cairn-manager: options, signals, exit codes. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <uv.h>
@@ -114,6 +115,7 @@ static int run(const struct settings *settings, struct error *error)
     char text[ADDRESS_TEXT_MAX];
     int status;
 
+    (void)signal(SIGPIPE, SIG_IGN); /* a peer that went away is a failed write */
     if (uv_loop_init(&program.loop) != 0)
         return error_set(error, CAIRN_EIO, "event loop: cannot be made");
     status = manager_start(&program.loop, &settings->manager, &program.manager, error);

@@ -46,8 +46,8 @@ static enum manager_status refuse_one(struct membership_reply *reply, enum manag
                                       const struct server_identity *who, const char *reason)
 {
     if (reply->message[0] == '\0')
-        (void)snprintf(reply->message, sizeof reply->message, "server %u proposes: %s", who->server,
-                       reason);
+        (void)snprintf(reply->message, sizeof reply->message, "server %u proposes: %.400s",
+                       who->server, reason);
     return status;
 }
 
