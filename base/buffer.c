@@ -1,4 +1,4 @@
-/* See buffer.h. */
+/* A growable byte buffer with a limit. */
 #include "base/buffer.h"
 
 #include <stdlib.h>
@@ -22,17 +22,21 @@ void buffer_free(struct buffer *buffer)
 
 int buffer_reserve(struct buffer *buffer, size_t more)
 {
-    size_t capacity = buffer->capacity > 0 ? buffer->capacity : CAPACITY_FIRST;
-    size_t needed;
+    size_t needed, capacity;
     uint8_t *data;
 
+    CHECK(buffer->length <= buffer->limit && buffer->length <= buffer->capacity);
     if (more > buffer->limit - buffer->length)
         return CAIRN_ETOOBIG;
     needed = buffer->length + more;
     if (needed <= buffer->capacity)
-        return CAIRN_OK;
-    while (capacity < needed)
-        capacity = capacity > SIZE_MAX / 2 ? needed : capacity * 2;
+        return 0;
+    /* Doubling keeps the cost of a byte constant; never more than the limit is held. */
+    capacity = buffer->capacity > SIZE_MAX / 2 ? SIZE_MAX : buffer->capacity * 2;
+    if (capacity < CAPACITY_FIRST)
+        capacity = CAPACITY_FIRST;
+    if (capacity < needed)
+        capacity = needed;
     if (capacity > buffer->limit)
         capacity = buffer->limit;
     data = realloc(buffer->data, capacity);
@@ -40,27 +44,27 @@ int buffer_reserve(struct buffer *buffer, size_t more)
         return CAIRN_ENOMEM;
     buffer->data = data;
     buffer->capacity = capacity;
-    return CAIRN_OK;
+    return 0;
 }
 
 int buffer_append(struct buffer *buffer, const void *data, size_t length)
 {
-    int status = buffer_reserve(buffer, length);
+    const int status = buffer_reserve(buffer, length);
 
-    if (status != CAIRN_OK || length == 0)
+    if (status != 0)
         return status;
-    memcpy(buffer->data + buffer->length, data, length);
+    if (length > 0)
+        memcpy(buffer->data + buffer->length, data, length);
     buffer->length += length;
-    return CAIRN_OK;
+    return 0;
 }
 
 void buffer_consume(struct buffer *buffer, size_t length)
 {
     CHECK(length <= buffer->length);
-    if (length == 0)
-        return;
     buffer->length -= length;
-    memmove(buffer->data, buffer->data + length, buffer->length);
+    if (length > 0 && buffer->length > 0)
+        memmove(buffer->data, buffer->data + length, buffer->length);
 }
 
 void buffer_clear(struct buffer *buffer)

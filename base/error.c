@@ -1,49 +1,55 @@
-/* See error.h. */
+/* Error codes as texts, and errors with a message. */
 #include "base/error.h"
 
 #include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 
 int error_set(struct error *error, int code, const char *format, ...)
 {
+    char message[ERROR_MESSAGE_MAX];
     va_list arguments;
 
     if (error == NULL)
         return code;
-    error->code = code;
+    /* Formatted aside first: callers put context before a message with
+     * error_set(error, code, "%s: %s", path, error->message). */
     va_start(arguments, format);
-    vsnprintf(error->message, sizeof error->message, format, arguments);
+    if (vsnprintf(message, sizeof message, format, arguments) < 0)
+        message[0] = '\0';
     va_end(arguments);
+    error->code = code;
+    memcpy(error->message, message, strlen(message) + 1);
     return code;
 }
 
+static const char *const texts[] = {
+    [-CAIRN_OK] = "success",
+    [-CAIRN_EINVAL] = "invalid argument",
+    [-CAIRN_ENOMEM] = "out of memory",
+    [-CAIRN_EIO] = "input/output error",
+    [-CAIRN_ENOSPC] = "no space left on the disk; not applied",
+    [-CAIRN_ETIMEDOUT] = "timed out; not applied",
+    [-CAIRN_EUNKNOWN] = "outcome unknown",
+    [-CAIRN_EUNAVAILABLE] = "server unavailable; not applied",
+    [-CAIRN_ECORRUPT] = "stored data is corrupt",
+    [-CAIRN_EVERSION] = "newer format or protocol version",
+    [-CAIRN_EBUSY] = "held by another process",
+    [-CAIRN_EPROTO] = "invalid message from the peer",
+    [-CAIRN_ENOTFOUND] = "not found",
+    [-CAIRN_EMISMATCH] = "version mismatch; not applied",
+    [-CAIRN_ETOOBIG] = "too big",
+    [-CAIRN_ECANCELED] = "canceled",
+    [-CAIRN_ECONFLICT] = "identity conflict",
+    [-CAIRN_EFULL] = "table or queue full; not applied",
+    [-CAIRN_EFENCED] = "another configuration is in force; not applied",
+};
+
 const char *error_text(int code)
 {
-    static const char *const texts[] = {
-        "done",
-        "invalid argument",
-        "out of memory",
-        "input/output error",
-        "no room on the disk",
-        "timed out",
-        "outcome unknown",
-        "unavailable",
-        "stored bytes are damaged",
-        "format or protocol of a newer version",
-        "held by somebody else",
-        "the peer's message is not valid",
-        "not found",
-        "version mismatch",
-        "too large",
-        "cancelled",
-        "identities contradict",
-        "full, try later",
-        "another configuration is in force",
-    };
-    size_t count = sizeof texts / sizeof texts[0];
+    const int count = (int)(sizeof texts / sizeof texts[0]);
 
-    if (code > 0 || (size_t)-code >= count)
+    if (code > 0 || code <= -count)
         return "unknown error";
     return texts[-code];
 }

@@ -1,6 +1,7 @@
-/* See log.h. */
+/* Log lines on stderr, one write(2) a line. */
 #include "base/log.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -10,10 +11,18 @@
 #include "base/clock.h"
 #include "base/error.h"
 
-enum { MESSAGE_MAX = 1024, LINE_MAX_BYTES = 4 * MESSAGE_MAX + 128 };
+enum { MESSAGE_MAX = 2048, LINE_MAX_BYTES = 4 * MESSAGE_MAX + 256 };
 
-static const char *const names[] = {"DEBUG", "INFO", "WARN", "ERROR"};
-static atomic_int current_level = LOG_INFO; /* the house's one global (style) */
+static _Atomic int current_level = LOG_INFO;
+
+static const struct {
+    const char *option, *label;
+} names[] = {
+    [LOG_DEBUG] = {"debug", "DEBUG"},
+    [LOG_INFO] = {"info", "INFO"},
+    [LOG_WARN] = {"warn", "WARN"},
+    [LOG_ERROR] = {"error", "ERROR"},
+};
 
 void log_set_level(enum log_level level)
 {
@@ -27,27 +36,28 @@ enum log_level log_level(void)
 
 int log_level_parse(const char *text, enum log_level *level)
 {
-    static const char *const words[] = {"debug", "info", "warn", "error"};
-
-    for (int i = 0; i < 4; i++)
-        if (strcmp(text, words[i]) == 0) {
+    *level = LOG_INFO;
+    for (int i = LOG_DEBUG; i <= LOG_ERROR; i++) {
+        if (strcmp(text, names[i].option) == 0) {
             *level = (enum log_level)i;
-            return CAIRN_OK;
+            return 0;
         }
+    }
     return CAIRN_EINVAL;
 }
 
-/* A record is one line whatever its arguments hold. */
+/* Keys and peers' texts end up in messages: a control byte must neither break the line nor reach a
+ * terminal. A byte grows to at most four, which LINE_MAX_BYTES allows for. */
 static size_t escape(const char *message, char *out)
 {
     static const char digits[] = "0123456789abcdef";
     size_t length = 0;
 
-    for (; *message != '\0'; message++) {
-        unsigned char byte = (unsigned char)*message;
+    for (const char *at = message; *at != '\0'; at++) {
+        const unsigned char byte = (unsigned char)*at;
 
         if (byte >= 0x20 && byte != 0x7f) {
-            out[length++] = (char)byte;
+            out[length++] = *at;
             continue;
         }
         out[length++] = '\\';
@@ -58,24 +68,37 @@ static size_t escape(const char *message, char *out)
     return length;
 }
 
+static void write_line(const char *line, size_t length)
+{
+    ssize_t written;
+
+    do {
+        written = write(STDERR_FILENO, line, length);
+    } while (written < 0 && errno == EINTR);
+    /* A closed or full stderr must not stop a server: the line is lost. */
+}
+
 void log_write(enum log_level level, const char *component, const char *format, ...)
 {
-    char message[MESSAGE_MAX], line[LINE_MAX_BYTES], wall[32];
+    const int saved_errno = errno;
+    char message[MESSAGE_MAX], line[LINE_MAX_BYTES], time[32];
     va_list arguments;
     size_t length;
-    ssize_t written;
+    int wanted;
 
     if (level < log_level())
         return;
     va_start(arguments, format);
-    vsnprintf(message, sizeof message, format, arguments);
+    wanted = vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
-    clock_wall_text(wall, sizeof wall);
-    length = (size_t)snprintf(line, 128, "%s %s %s ", wall, names[level], component);
-    if (length > 127)
-        length = 127;
+    if (wanted < 0)
+        message[0] = '\0';
+    if (wanted >= (int)sizeof message)
+        memcpy(message + sizeof message - 4, "...", 4);
+    clock_wall_text(time, sizeof time);
+    length = (size_t)snprintf(line, 128, "%s %s %.64s ", time, names[level].label, component);
     length += escape(message, line + length);
     line[length++] = '\n';
-    written = write(STDERR_FILENO, line, length);
-    (void)written; /* nowhere to report to */
+    write_line(line, length);
+    errno = saved_errno;
 }

@@ -1,4 +1,5 @@
-/* See random.h. */
+/* xoshiro256** (Blackman and Vigna, "Scrambled Linear Pseudorandom Number Generators", 2018), its
+ * state filled by SplitMix64 as its authors advise, and entropy from getrandom(2). */
 #include "base/random.h"
 
 #include <errno.h>
@@ -6,32 +7,27 @@
 
 #include "base/check.h"
 
-static uint64_t rotate_left(uint64_t value, int bits)
+static uint64_t rotate_left(uint64_t value, unsigned count)
 {
-    return (value << bits) | (value >> (64 - bits));
-}
-
-/* SplitMix64 (Steele, Lea, Flood, OOPSLA 2014). */
-static uint64_t split_mix(uint64_t *state)
-{
-    uint64_t mixed = (*state += UINT64_C(0x9e3779b97f4a7c15));
-
-    mixed = (mixed ^ (mixed >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    mixed = (mixed ^ (mixed >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return mixed ^ (mixed >> 31);
+    return value << count | value >> (64 - count);
 }
 
 void random_seed(struct random *random, uint64_t seed)
 {
-    for (int i = 0; i < 4; i++)
-        random->state[i] = split_mix(&seed);
+    for (int i = 0; i < 4; i++) {
+        uint64_t mixed = seed += UINT64_C(0x9e3779b97f4a7c15);
+
+        mixed = (mixed ^ mixed >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+        mixed = (mixed ^ mixed >> 27) * UINT64_C(0x94d049bb133111eb);
+        random->state[i] = mixed ^ mixed >> 31;
+    }
 }
 
 uint64_t random_next(struct random *random)
 {
     uint64_t *state = random->state;
-    uint64_t result = rotate_left(state[1] * 5, 7) * 9;
-    uint64_t shifted = state[1] << 17;
+    const uint64_t result = rotate_left(state[1] * 5, 7) * 9;
+    const uint64_t shifted = state[1] << 17;
 
     state[2] ^= state[0];
     state[3] ^= state[1];
@@ -47,10 +43,11 @@ uint64_t random_below(struct random *random, uint64_t bound)
     uint64_t threshold, value;
 
     CHECK(bound > 0);
-    threshold = (0 - bound) % bound; /* values below it would favour small remainders */
-    do
+    /* The lowest 2^64 mod bound values would make some remainders likelier: draw again. */
+    threshold = (0 - bound) % bound;
+    do {
         value = random_next(random);
-    while (value < threshold);
+    } while (value < threshold);
     return value % bound;
 }
 
@@ -61,14 +58,14 @@ double random_unit(struct random *random)
 
 void random_entropy(void *out, size_t length)
 {
-    uint8_t *bytes = out;
+    uint8_t *to = out;
 
     while (length > 0) {
-        ssize_t got = getrandom(bytes, length, 0);
+        const ssize_t got = getrandom(to, length, 0);
 
-        CHECK(got > 0 || errno == EINTR);
+        CHECK(got > 0 || (got < 0 && errno == EINTR));
         if (got > 0) {
-            bytes += got;
+            to += got;
             length -= (size_t)got;
         }
     }
@@ -76,9 +73,10 @@ void random_entropy(void *out, size_t length)
 
 uint64_t random_id(void)
 {
-    uint64_t id = 0;
+    uint64_t id;
 
-    while (id == 0)
+    do {
         random_entropy(&id, sizeof id);
+    } while (id == 0);
     return id;
 }

@@ -1,10 +1,12 @@
-/* See identity.h. The file is a header of 24 bytes and a packed cairn.Identity:
+/* The file IDENTITY (protocol.md R10, W9), little-endian:
  *
- *     0   8  magic "CAIRNID\n"
- *     8   2  format major, little-endian as all numbers here
- *    10   2  format minor
- *    12   4  length of the packed message
- *    16   8  XXH3-64 of bytes 0 to 15 and the message
+ *   offset  size  field
+ *        0     8  magic "CAIRNID\n"
+ *        8     2  major version, 1; a newer one is refused
+ *       10     2  minor version, 0; a newer one is read, its unknown fields ignored
+ *       12     4  length of the payload, at most 4096
+ *       16     8  XXH3-64 of bytes 0 to 15 and the payload
+ *       24     -  payload: a cairn.Identity of durable.proto; the file ends with it
  */
 #include "proto/identity.h"
 
@@ -13,70 +15,99 @@
 #include <string.h>
 #include <sys/uio.h>
 
-#include "base/buffer.h"
 #include "base/check.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "proto/durable.pb-c.h"
 #include "proto/limits.h"
 
-enum { FILE_LIMIT = 4096, PACKED_LIMIT = 256 };
+enum { HEADER_SIZE = 24, CHECKSUM_AT = 16, PAYLOAD_LIMIT = 4096 };
 
-struct header {
-    char magic[8];
-    uint16_t major, minor;
-    uint32_t length;
-    uint64_t checksum;
-};
-_Static_assert(sizeof(struct header) == 24, "the header has no padding");
+static const uint8_t magic[8] = {'C', 'A', 'I', 'R', 'N', 'I', 'D', '\n'};
 
-static const char magic[8] = {'C', 'A', 'I', 'R', 'N', 'I', 'D', '\n'};
-
-static const char *role_name(enum identity_role role)
+static void put_little(uint8_t *to, uint64_t value, int size)
 {
-    return role == IDENTITY_MANAGER ? "manager" : "server";
+    for (int i = 0; i < size; i++)
+        to[i] = (uint8_t)(value >> (8 * i));
 }
 
-static uint64_t checksum_of(const struct header *header, const uint8_t *packed)
+static uint64_t get_little(const uint8_t *from, int size)
 {
-    const struct iovec parts[] = {{(void *)(uintptr_t)header, offsetof(struct header, checksum)},
-                                  {(void *)(uintptr_t)packed, header->length}};
+    uint64_t value = 0;
+
+    for (int i = size - 1; i >= 0; i--)
+        value = value << 8 | from[i];
+    return value;
+}
+
+static uint64_t checksum(const uint8_t *header, const uint8_t *payload, size_t length)
+{
+    const struct iovec parts[] = {
+        {.iov_base = (void *)(uintptr_t)header, .iov_len = CHECKSUM_AT},
+        {.iov_base = (void *)(uintptr_t)payload, .iov_len = length},
+    };
 
     return hash_parts(parts, 2, 0);
 }
 
-static int unpack(const char *path, const struct buffer *file, enum identity_role role,
-                  struct identity *identity, struct error *error)
+static const char *role_text(enum identity_role role)
 {
-    struct header header;
-    Cairn__Identity *packed;
-    int status = CAIRN_OK;
+    return role == IDENTITY_MANAGER ? "manager" : "server";
+}
 
-    if (file->length < sizeof header || memcmp(file->data, magic, sizeof magic) != 0)
+static int file_name(const char *directory, char out[PATH_MAX], struct error *error)
+{
+    const int length = snprintf(out, PATH_MAX, "%s/IDENTITY", directory);
+
+    if (length < 0 || length >= PATH_MAX)
+        return error_set(error, CAIRN_EINVAL, "%.64s...: path longer than %d bytes", directory,
+                         PATH_MAX - 1);
+    return 0;
+}
+
+/* Everything in front of the payload; the version is looked at first, because a newer major
+ * version may have changed all that follows it. */
+static int check_frame(const char *path, const uint8_t *file, size_t length, struct error *error)
+{
+    uint64_t major;
+
+    if (length < HEADER_SIZE || memcmp(file, magic, sizeof magic) != 0)
         return error_set(error, CAIRN_ECORRUPT, "%s: not an identity file", path);
-    memcpy(&header, file->data, sizeof header);
-    if (header.major > IDENTITY_FORMAT_MAJOR) /* W9; before the checksum, which may have changed */
-        return error_set(error, CAIRN_EVERSION, "%s: format %u.%u is newer than %d.%d", path,
-                         header.major, header.minor, IDENTITY_FORMAT_MAJOR, IDENTITY_FORMAT_MINOR);
-    if (header.length != file->length - sizeof header ||
-        checksum_of(&header, file->data + sizeof header) != header.checksum)
-        return error_set(error, CAIRN_ECORRUPT, "%s: offset 0: the checksum does not match", path);
-    packed = cairn__identity__unpack(NULL, header.length, file->data + sizeof header);
-    if (packed == NULL)
-        return error_set(error, CAIRN_ECORRUPT, "%s: offset 24: not an identity", path);
-    if (strcmp(packed->role, role_name(role)) != 0)
-        status = error_set(error, CAIRN_ECONFLICT, "%s: belongs to a %.32s, not to a %s", path,
-                           packed->role, role_name(role));
-    else if (packed->store == 0 || packed->partitions > CAIRN_PARTITIONS_LIMIT)
-        status = error_set(error, CAIRN_ECORRUPT, "%s: offset 24: not an identity", path);
-    *identity = (struct identity){.role = role,
-                                  .cluster = packed->cluster,
-                                  .server = packed->server,
-                                  .store = packed->store,
-                                  .incarnation = packed->incarnation,
-                                  .partitions = packed->partitions};
-    cairn__identity__free_unpacked(packed, NULL);
-    return status;
+    major = get_little(file + 8, 2);
+    if (major > IDENTITY_FORMAT_MAJOR)
+        return error_set(error, CAIRN_EVERSION,
+                         "%s: format version %u is newer than %d, the newest this program reads",
+                         path, (unsigned)major, IDENTITY_FORMAT_MAJOR);
+    if (major != IDENTITY_FORMAT_MAJOR ||
+        get_little(file + 12, 4) != (uint64_t)(length - HEADER_SIZE) ||
+        get_little(file + CHECKSUM_AT, 8) !=
+            checksum(file, file + HEADER_SIZE, length - HEADER_SIZE))
+        return error_set(error, CAIRN_ECORRUPT, "%s: damaged: length or checksum is wrong", path);
+    return 0;
+}
+
+static int take_message(const char *path, const Cairn__Identity *message, enum identity_role role,
+                        struct identity *identity, struct error *error)
+{
+    const bool is_server = strcmp(message->role, role_text(IDENTITY_SERVER)) == 0;
+    const bool is_manager = strcmp(message->role, role_text(IDENTITY_MANAGER)) == 0;
+
+    if (message->format_major != IDENTITY_FORMAT_MAJOR || message->store == 0 ||
+        message->partitions > CAIRN_PARTITIONS_LIMIT || (!is_server && !is_manager))
+        return error_set(error, CAIRN_ECORRUPT, "%s: damaged: its fields contradict each other",
+                         path);
+    if (strcmp(message->role, role_text(role)) != 0)
+        return error_set(error, CAIRN_ECONFLICT, "%s: the directory belongs to a %s, not to a %s",
+                         path, message->role, role_text(role));
+    *identity = (struct identity){
+        .role = role,
+        .cluster = message->cluster,
+        .server = message->server,
+        .store = message->store,
+        .incarnation = message->incarnation,
+        .partitions = message->partitions,
+    };
+    return 0;
 }
 
 int identity_load(const char *directory, enum identity_role role, struct identity *identity,
@@ -84,17 +115,25 @@ int identity_load(const char *directory, enum identity_role role, struct identit
 {
     char path[PATH_MAX];
     struct buffer file;
-    int status;
+    Cairn__Identity *message = NULL;
+    int status = file_name(directory, path, error);
 
     memset(identity, 0, sizeof *identity);
-    if (snprintf(path, sizeof path, "%s/IDENTITY", directory) >= (int)sizeof path)
-        return error_set(error, CAIRN_EINVAL, "directory name: too long");
-    buffer_init(&file, FILE_LIMIT);
+    if (status != 0)
+        return status;
+    buffer_init(&file, HEADER_SIZE + PAYLOAD_LIMIT);
     status = file_read(path, &file, error);
     if (status == CAIRN_ETOOBIG)
-        status = error_set(error, CAIRN_ECORRUPT, "%s: not an identity file", path);
-    if (status == CAIRN_OK)
-        status = unpack(path, &file, role, identity, error);
+        status = error_set(error, CAIRN_ECORRUPT, "%s: too big for an identity file", path);
+    if (status == 0)
+        status = check_frame(path, file.data, file.length, error);
+    if (status == 0) {
+        message = cairn__identity__unpack(NULL, file.length - HEADER_SIZE, file.data + HEADER_SIZE);
+        status = message == NULL ? error_set(error, CAIRN_ECORRUPT, "%s: damaged payload", path)
+                                 : take_message(path, message, role, identity, error);
+    }
+    if (message != NULL)
+        cairn__identity__free_unpacked(message, NULL);
     buffer_free(&file);
     return status;
 }
@@ -102,23 +141,32 @@ int identity_load(const char *directory, enum identity_role role, struct identit
 int identity_save(const char *directory, const struct identity *identity, struct error *error)
 {
     char path[PATH_MAX];
-    uint8_t bytes[sizeof(struct header) + PACKED_LIMIT];
-    struct header header = {.major = IDENTITY_FORMAT_MAJOR, .minor = IDENTITY_FORMAT_MINOR};
-    Cairn__Identity packed = CAIRN__IDENTITY__INIT;
+    char role[16];
+    uint8_t file[HEADER_SIZE + PAYLOAD_LIMIT];
+    Cairn__Identity message = CAIRN__IDENTITY__INIT;
+    const int status = file_name(directory, path, error);
+    size_t length;
 
-    if (snprintf(path, sizeof path, "%s/IDENTITY", directory) >= (int)sizeof path)
-        return error_set(error, CAIRN_EINVAL, "directory name: too long");
-    packed.cluster = identity->cluster;
-    packed.server = identity->server;
-    packed.store = identity->store;
-    packed.incarnation = identity->incarnation;
-    packed.partitions = identity->partitions;
-    packed.role = (char *)(uintptr_t)role_name(identity->role);
-    CHECK(identity->store != 0);
-    CHECK(cairn__identity__get_packed_size(&packed) <= PACKED_LIMIT);
-    memcpy(header.magic, magic, sizeof magic);
-    header.length = (uint32_t)cairn__identity__pack(&packed, bytes + sizeof header);
-    header.checksum = checksum_of(&header, bytes + sizeof header);
-    memcpy(bytes, &header, sizeof header);
-    return file_replace(path, bytes, sizeof header + header.length, error);
+    if (status != 0)
+        return status;
+    CHECK(identity->store != 0 && identity->partitions <= CAIRN_PARTITIONS_LIMIT);
+    CHECK(identity->role == IDENTITY_SERVER || identity->role == IDENTITY_MANAGER);
+    (void)snprintf(role, sizeof role, "%s", role_text(identity->role));
+    message.format_major = IDENTITY_FORMAT_MAJOR;
+    message.format_minor = IDENTITY_FORMAT_MINOR;
+    message.cluster = identity->cluster;
+    message.server = identity->server;
+    message.store = identity->store;
+    message.incarnation = identity->incarnation;
+    message.partitions = identity->partitions;
+    message.role = role;
+    length = cairn__identity__get_packed_size(&message);
+    CHECK(length <= PAYLOAD_LIMIT);
+    CHECK(cairn__identity__pack(&message, file + HEADER_SIZE) == length);
+    memcpy(file, magic, sizeof magic);
+    put_little(file + 8, IDENTITY_FORMAT_MAJOR, 2);
+    put_little(file + 10, IDENTITY_FORMAT_MINOR, 2);
+    put_little(file + 12, length, 4);
+    put_little(file + CHECKSUM_AT, checksum(file, file + HEADER_SIZE, length), 8);
+    return file_replace(path, file, HEADER_SIZE + length, error);
 }

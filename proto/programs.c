@@ -1,45 +1,80 @@
-/* See programs.h. */
+/* The RPC programs as tables, from what rpcgen made of the .x files. */
 #include "proto/programs.h"
 
 #include "proto/manager_rpc.h"
 #include "proto/replica_rpc.h"
 #include "proto/server_rpc.h"
 
-/* rpcgen's XDR routines take their own types; libtirpc calls them through xdrproc_t. */
-#define PROCEDURE(title, args, result)                                                             \
-    {                                                                                              \
-        title, (xdrproc_t)(void (*)(void))xdr_##args, sizeof(args),                                \
-            (xdrproc_t)(void (*)(void))xdr_##result, sizeof(result)                                \
+#define PROCEDURE(number, args, result)                                                            \
+    [number] = {                                                                                   \
+        .name = #number,                                                                           \
+        .xdr_args = (xdrproc_t)xdr_##args,                                                         \
+        .args_size = sizeof(args),                                                                 \
+        .xdr_result = (xdrproc_t)xdr_##result,                                                     \
+        .result_size = sizeof(result),                                                             \
     }
-#define COUNT(table) ((uint32_t)(sizeof(table) / sizeof((table)[0])))
+
+/* xdr_void has another type than its users call it by. */
+static bool_t xdr_nothing(XDR *xdrs, ...)
+{
+    (void)xdrs;
+    return TRUE;
+}
+
+/* RFC 5531, 12.1: procedure 0 takes and returns nothing, so that anybody can ask who is there. */
+#define NULL_PROCEDURE                                                                             \
+    [0] = {                                                                                        \
+        .name = "NULL",                                                                            \
+        .xdr_args = xdr_nothing,                                                                   \
+        .xdr_result = xdr_nothing,                                                                 \
+    }
 
 static const struct rpc_procedure server_procedures[] = {
-    [SERVER_GET] = PROCEDURE("get", get_args, get_result),
-    [SERVER_PUT] = PROCEDURE("put", put_args, put_result),
-    [SERVER_SWAP] = PROCEDURE("swap", swap_args, swap_result),
-    [SERVER_DELETE] = PROCEDURE("delete", delete_args, delete_result),
-    [SERVER_SCAN] = PROCEDURE("scan", scan_args, scan_result),
-    [SERVER_STATUS] = PROCEDURE("status", status_args, status_result),
-    [SERVER_RETIRE] = PROCEDURE("retire", retire_args, retire_result),
+    NULL_PROCEDURE,
+    PROCEDURE(SERVER_GET, get_args, get_result),
+    PROCEDURE(SERVER_PUT, put_args, put_result),
+    PROCEDURE(SERVER_SWAP, swap_args, swap_result),
+    PROCEDURE(SERVER_DELETE, delete_args, delete_result),
+    PROCEDURE(SERVER_SCAN, scan_args, scan_result),
+    PROCEDURE(SERVER_STATUS, status_args, status_result),
+    PROCEDURE(SERVER_RETIRE, retire_args, retire_result),
 };
 
 static const struct rpc_procedure manager_procedures[] = {
-    [MANAGER_REGISTER] = PROCEDURE("register", register_args, register_result),
-    [MANAGER_HEARTBEAT] = PROCEDURE("heartbeat", heartbeat_args, heartbeat_result),
-    [MANAGER_GET_MAP] = PROCEDURE("get-map", map_args, map_result),
-    [MANAGER_PROPOSE] = PROCEDURE("propose", propose_args, propose_result),
-    [MANAGER_STATUS] = PROCEDURE("status", manager_status_args, manager_status_result),
+    NULL_PROCEDURE,
+    PROCEDURE(MANAGER_REGISTER, register_args, register_result),
+    PROCEDURE(MANAGER_HEARTBEAT, heartbeat_args, heartbeat_result),
+    PROCEDURE(MANAGER_GET_MAP, map_args, map_result),
+    PROCEDURE(MANAGER_PROPOSE, propose_args, propose_result),
+    PROCEDURE(MANAGER_STATUS, manager_status_args, manager_status_result),
 };
 
 static const struct rpc_procedure replica_procedures[] = {
-    [REPLICA_APPEND] = PROCEDURE("append", append_args, append_result),
-    [REPLICA_BEACON] = PROCEDURE("beacon", beacon_args, beacon_result),
-    [REPLICA_SNAPSHOT] = PROCEDURE("snapshot", snapshot_args, snapshot_result),
+    NULL_PROCEDURE,
+    PROCEDURE(REPLICA_APPEND, append_args, append_result),
+    PROCEDURE(REPLICA_BEACON, beacon_args, beacon_result),
+    PROCEDURE(REPLICA_SNAPSHOT, snapshot_args, snapshot_result),
 };
 
-const struct rpc_program program_server = {CAIRN_SERVER, CAIRN_SERVER_V1, COUNT(server_procedures),
-                                           server_procedures};
-const struct rpc_program program_manager = {CAIRN_MANAGER, CAIRN_MANAGER_V1,
-                                            COUNT(manager_procedures), manager_procedures};
-const struct rpc_program program_replica = {CAIRN_REPLICA, CAIRN_REPLICA_V1,
-                                            COUNT(replica_procedures), replica_procedures};
+#define COUNT(table) (sizeof(table) / sizeof(table)[0])
+
+const struct rpc_program program_server = {
+    .number = CAIRN_SERVER,
+    .version = CAIRN_SERVER_V1,
+    .procedure_count = COUNT(server_procedures),
+    .procedures = server_procedures,
+};
+
+const struct rpc_program program_manager = {
+    .number = CAIRN_MANAGER,
+    .version = CAIRN_MANAGER_V1,
+    .procedure_count = COUNT(manager_procedures),
+    .procedures = manager_procedures,
+};
+
+const struct rpc_program program_replica = {
+    .number = CAIRN_REPLICA,
+    .version = CAIRN_REPLICA_V1,
+    .procedure_count = COUNT(replica_procedures),
+    .procedures = replica_procedures,
+};

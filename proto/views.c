@@ -1,105 +1,111 @@
-/* See views.h. */
+/* XDR routines of the fields that decode into views of the record (RFC 4506, 4.10). */
 #include "proto/views.h"
 
 #include <string.h>
 
-static uint32_t round_up(uint32_t length)
+enum { XDR_UNIT = 4 };
+
+/* `length` is at most a field's limit, so that rounding up cannot overflow. */
+static uint32_t padded(uint32_t length)
 {
-    return (length + 3u) & ~3u; /* RFC 4506: everything is a multiple of four bytes */
-}
-
-/* The next `rounded` bytes of the record, or NULL if it does not hold them. XDR_INLINE refuses
- * memory that is not aligned; bytes do not mind, so there the position is moved by hand. */
-static const uint8_t *take(XDR *xdrs, uint32_t rounded)
-{
-    const void *inlined = XDR_INLINE(xdrs, rounded);
-    const uint8_t *bytes;
-    u_int position;
-
-    if (inlined != NULL)
-        return inlined;
-    position = XDR_GETPOS(xdrs);
-    bytes = (const uint8_t *)xdrs->x_base + position;
-    if (rounded > xdrs->x_handy || !XDR_SETPOS(xdrs, position + rounded))
-        return NULL;
-    return bytes;
-}
-
-static bool_t decode(XDR *xdrs, struct view *view, uint32_t limit)
-{
-    uint32_t length;
-
-    *view = (struct view){.data = NULL, .length = 0};
-    if (!xdr_uint32_t(xdrs, &length) || length > limit)
-        return FALSE;
-    if (length == 0)
-        return TRUE;
-    view->data = take(xdrs, round_up(length));
-    if (view->data == NULL)
-        return FALSE;
-    view->length = length;
-    return TRUE;
+    return (length + XDR_UNIT - 1) & ~(uint32_t)(XDR_UNIT - 1);
 }
 
 static bool_t encode(XDR *xdrs, const struct view *view, uint32_t limit)
 {
+    static const char zeros[XDR_UNIT];
     uint32_t length = view->length;
 
-    if (length > limit || !xdr_uint32_t(xdrs, &length))
+    if (length > limit || !xdr_u_int(xdrs, &length))
         return FALSE;
-    /* xdr_opaque only reads when it encodes. */
-    return length == 0 || xdr_opaque(xdrs, (char *)(uintptr_t)view->data, length);
+    if (length > 0 && !XDR_PUTBYTES(xdrs, (const char *)view->data, length))
+        return FALSE;
+    return padded(length) == length || XDR_PUTBYTES(xdrs, zeros, padded(length) - length);
 }
 
-static bool_t code(XDR *xdrs, struct view *view, uint32_t limit)
+/* Decoding works on xdrmem streams only, the only ones that Cairn decodes from: x_handy is what
+ * remains of the record, and x_base its first byte. */
+static bool_t decode(XDR *xdrs, struct view *view, uint32_t limit)
+{
+    uint32_t length, room;
+    const void *at;
+    u_int position;
+
+    *view = (struct view){.data = (const uint8_t *)"", .length = 0};
+    if (!xdr_u_int(xdrs, &length) || length > limit)
+        return FALSE;
+    room = padded(length);
+    if (room > xdrs->x_handy)
+        return FALSE;
+    if (length == 0)
+        return TRUE;
+    at = XDR_INLINE(xdrs, room);
+    if (at == NULL) {
+        /* A record that does not lie at a multiple of four: step over the bytes by position. */
+        position = XDR_GETPOS(xdrs);
+        at = xdrs->x_base + position;
+        if (!XDR_SETPOS(xdrs, position + room))
+            return FALSE;
+    }
+    *view = (struct view){.data = at, .length = length};
+    return TRUE;
+}
+
+static bool_t xdr_view(XDR *xdrs, struct view *view, uint32_t limit)
 {
     switch (xdrs->x_op) {
-    case XDR_DECODE:
-        return decode(xdrs, view, limit);
     case XDR_ENCODE:
         return encode(xdrs, view, limit);
+    case XDR_DECODE:
+        return decode(xdrs, view, limit);
     case XDR_FREE:
-        return TRUE; /* a view owns nothing */
+        return TRUE; /* the bytes belong to the record */
     }
     return FALSE;
 }
 
 bool_t xdr_cairn_key(XDR *xdrs, cairn_key *view)
 {
-    return code(xdrs, view, CAIRN_KEY_LIMIT);
+    return xdr_view(xdrs, view, CAIRN_KEY_LIMIT);
 }
 
 bool_t xdr_cairn_value(XDR *xdrs, cairn_value *view)
 {
-    return code(xdrs, view, CAIRN_VALUE_LIMIT);
+    return xdr_view(xdrs, view, CAIRN_VALUE_LIMIT);
 }
 
 bool_t xdr_cairn_message(XDR *xdrs, cairn_message *view)
 {
-    return code(xdrs, view, CAIRN_MESSAGE_LIMIT);
+    return xdr_view(xdrs, view, CAIRN_MESSAGE_LIMIT);
 }
 
 bool_t xdr_cairn_address(XDR *xdrs, cairn_address *view)
 {
-    return code(xdrs, view, CAIRN_ADDRESS_LIMIT);
+    return xdr_view(xdrs, view, CAIRN_ADDRESS_LIMIT);
 }
 
 bool_t xdr_cairn_map(XDR *xdrs, cairn_map *view)
 {
-    return code(xdrs, view, CAIRN_MAP_LIMIT);
+    return xdr_view(xdrs, view, CAIRN_MAP_LIMIT);
 }
 
 bool_t xdr_cairn_packed(XDR *xdrs, cairn_packed *view)
 {
-    return code(xdrs, view, CAIRN_PACKED_LIMIT);
+    return xdr_view(xdrs, view, CAIRN_PACKED_LIMIT);
 }
 
 bool_t xdr_cairn_records(XDR *xdrs, cairn_records *view)
 {
-    return code(xdrs, view, CAIRN_RECORDS_LIMIT);
+    return xdr_view(xdrs, view, CAIRN_RECORDS_LIMIT);
 }
 
 struct view view_of_text(const char *text)
 {
-    return (struct view){.data = (const uint8_t *)text, .length = (uint32_t)strlen(text)};
+    const size_t length = strlen(text);
+
+    /* No field is that long: the encoder refuses it by its limit. */
+    return (struct view){
+        .data = (const uint8_t *)text,
+        .length = length > UINT32_MAX ? UINT32_MAX : (uint32_t)length,
+    };
 }
