@@ -1,0 +1,49 @@
+/* The managers of a handle: fetching the cluster map from whichever answers first.
+ *
+ * One refresh runs at a time, in the background of whatever the handle waits for. All managers are
+ * asked in parallel, so that a silent one costs nothing while another answers. */
+#ifndef CAIRN_CLIENT_MANAGERS_H
+#define CAIRN_CLIENT_MANAGERS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/address.h"
+#include "base/error.h"
+#include "client/cairn.h"
+#include "rpc/client.h"
+
+enum { MANAGER_CALL_MS = 2000 };
+
+struct manager_peer {
+    cairn_t *db;
+    struct address address;
+    char address_text[ADDRESS_TEXT_MAX];
+    struct rpc_client *rpc;
+    uint32_t silent; /* calls in a row without an answer while connected */
+    bool asked;      /* a map call is under way */
+};
+
+struct managers {
+    size_t count;
+    struct manager_peer *peers;
+    uint64_t cluster; /* demanded by the options; 0: any */
+    bool refreshing;
+    bool ended;         /* a refresh ended; cleared by managers_refresh */
+    int status;         /* of the last refresh: 0, or why it failed (CAIRN_EUNAVAILABLE,
+                           CAIRN_ECONFLICT, CAIRN_EVERSION, CAIRN_EPROTO) */
+    struct error error; /* what the last manager that failed said */
+};
+
+int managers_init(cairn_t *db, const struct address_list *list, uint64_t cluster);
+/* Begins to close the connections, counted in db->closing, and frees nothing yet. */
+void managers_close(struct managers *managers);
+void managers_free(struct managers *managers);
+
+/* Starts a refresh unless one runs. `managers.ended` becomes true when a manager gave its answer or
+ * all have failed; a new map is installed in db->route before that. */
+void managers_refresh(cairn_t *db);
+/* The connection to one manager, made if there is none; NULL when out of memory. */
+struct rpc_client *managers_connection(cairn_t *db, struct manager_peer *peer);
+
+#endif

@@ -1,0 +1,437 @@
+/* One operation on one key.
+ *
+ * Attempts are made one after another, each with a limit of its own, so that a server that takes a
+ * call and says nothing is noticed. Every attempt of a mutation repeats client and number (S3); an
+ * attempt that may have been executed is remembered to the end, whatever the later ones say. */
+#include "client/operation.h"
+
+#include <stdio.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "client/handle.h"
+#include "client/text.h"
+
+enum {
+    BACKOFF_FIRST_MS = 10,
+    BACKOFF_LIMIT_MS = 1000,
+    ATTEMPT_FIRST_MS = 2000,
+    ATTEMPT_LIMIT_MS = 8000,
+    HOPS_LIMIT = 4,
+    EXCERPT_SIZE = 64,
+};
+
+/* Less than the 24 h after which servers forget an idle session (S4). */
+static const uint64_t unknown_limit_ms = UINT64_C(20) * 3600 * 1000;
+
+static bool is_mutation(const struct operation *operation)
+{
+    return operation->procedure != SERVER_GET;
+}
+
+static int fail(struct operation *operation, int code, const char *why)
+{
+    char excerpt[EXCERPT_SIZE];
+
+    return error_set(
+        &operation->db->error, code, "%s %s: %s%s%s", operation->name,
+        text_excerpt(operation->key.data, operation->key.length, excerpt, sizeof(excerpt)),
+        code == CAIRN_EUNKNOWN ? "the outcome is unknown: " : "",
+        code == CAIRN_ETIMEDOUT ? "out of time: " : "", why);
+}
+
+/* --- what came back ---------------------------------------------------------------------- */
+
+static void take_value(struct operation *operation, const cairn_value *value)
+{
+    struct buffer *buffer = &operation->db->value;
+    static const char nul = '\0';
+
+    /* The handle reserved room for the largest value when it was opened. */
+    buffer_clear(buffer);
+    if (value->length > 0) {
+        CHECK(buffer_append(buffer, value->data, value->length) == CAIRN_OK);
+    }
+    CHECK(buffer_append(buffer, &nul, 1) == CAIRN_OK);
+}
+
+static void take_redirect(struct operation *operation, const server_redirect *redirect)
+{
+    operation->redirect = *redirect;
+    operation->redirect.address = (cairn_address){NULL, 0};
+    error_set(&operation->error, CAIRN_EUNAVAILABLE, "it is not the key's primary");
+}
+
+static void take_message(struct operation *operation, const cairn_message *message)
+{
+    if (message->length > 0) {
+        error_set(&operation->error, CAIRN_EPROTO, "%.*s", (int)message->length,
+                  (const char *)message->data);
+    } else {
+        error_set(&operation->error, CAIRN_EPROTO, "status %d", (int)operation->status);
+    }
+}
+
+static void take_get(struct operation *operation, const get_result *result)
+{
+    operation->status = result->status;
+    if (result->status == SERVER_OK) {
+        operation->version = result->get_result_u.found.key_version;
+        operation->existed = true;
+        take_value(operation, &result->get_result_u.found.value);
+    } else if (result->status == SERVER_NOT_PRIMARY) {
+        take_redirect(operation, &result->get_result_u.redirect);
+    } else {
+        take_message(operation, &result->get_result_u.message);
+    }
+}
+
+static void take_put(struct operation *operation, const put_result *result)
+{
+    operation->status = result->status;
+    if (result->status == SERVER_OK) {
+        operation->existed = result->put_result_u.done.existed;
+        operation->version = result->put_result_u.done.key_version;
+    } else if (result->status == SERVER_VERSION_MISMATCH) {
+        operation->version = result->put_result_u.current_version;
+        operation->existed = operation->version != 0;
+    } else if (result->status == SERVER_NOT_PRIMARY) {
+        take_redirect(operation, &result->put_result_u.redirect);
+    } else {
+        take_message(operation, &result->put_result_u.message);
+    }
+}
+
+static void take_swap(struct operation *operation, const swap_result *result)
+{
+    operation->status = result->status;
+    if (result->status == SERVER_OK) {
+        operation->existed = result->swap_result_u.done.existed;
+        operation->version = result->swap_result_u.done.key_version;
+        take_value(operation, &result->swap_result_u.done.old_value);
+    } else if (result->status == SERVER_NOT_PRIMARY) {
+        take_redirect(operation, &result->swap_result_u.redirect);
+    } else {
+        take_message(operation, &result->swap_result_u.message);
+    }
+}
+
+static void take_delete(struct operation *operation, const delete_result *result)
+{
+    operation->status = result->status;
+    if (result->status == SERVER_OK) {
+        operation->existed = result->delete_result_u.existed;
+    } else if (result->status == SERVER_NOT_PRIMARY) {
+        take_redirect(operation, &result->delete_result_u.redirect);
+    } else {
+        take_message(operation, &result->delete_result_u.message);
+    }
+}
+
+static void on_done(void *context, int status, const void *result, const struct error *error)
+{
+    struct operation *operation = context;
+
+    operation->answered = true;
+    operation->rpc_status = status;
+    if (status != CAIRN_OK) {
+        operation->error = *error;
+    } else if (operation->procedure == SERVER_GET) {
+        take_get(operation, result);
+    } else if (operation->procedure == SERVER_PUT) {
+        take_put(operation, result);
+    } else if (operation->procedure == SERVER_SWAP) {
+        take_swap(operation, result);
+    } else {
+        take_delete(operation, result);
+    }
+}
+
+/* --- one attempt ------------------------------------------------------------------------- */
+
+/* The connection that a call went out on may have been closed and its server replaced while the
+ * loop ran; then the call has ended or is about to. */
+static void cancel(struct operation *operation, const struct rpc_client *rpc, uint64_t call_id)
+{
+    struct route_server *server = route_server_by_id(&operation->db->route, operation->server);
+
+    if (server != NULL && server->rpc == rpc && rpc != NULL) {
+        rpc_client_cancel(server->rpc, call_id);
+    }
+    while (!operation->answered) {
+        uv_run(&operation->db->loop, UV_RUN_ONCE);
+    }
+}
+
+static void never_sent(struct operation *operation, int code, const char *why)
+{
+    operation->answered = true;
+    operation->rpc_status = code;
+    error_set(&operation->error, code, "%s", why);
+}
+
+static uint64_t attempt_limit(struct operation *operation)
+{
+    uint64_t limit_ms = operation->attempt_ms;
+    uint64_t left_ms = client_left_ms(operation->deadline_ms);
+
+    operation->attempt_ms = limit_ms * 2 > ATTEMPT_LIMIT_MS ? ATTEMPT_LIMIT_MS : limit_ms * 2;
+    return left_ms < limit_ms ? left_ms : limit_ms;
+}
+
+/* Leaves how it went in rpc_status, status and error. */
+static void attempt(struct operation *operation)
+{
+    cairn_t *db = operation->db;
+    struct route_server *server = route_primary(&db->route, operation->partition);
+    uint64_t call_id = 0;
+
+    if (server == NULL) {
+        never_sent(operation, CAIRN_EUNAVAILABLE, "the key's primary is not known");
+        return;
+    }
+    operation->server = server->id;
+    operation->answered = false;
+    struct rpc_client *rpc = route_connection(&db->route, server);
+    if (rpc == NULL) {
+        never_sent(operation, CAIRN_ENOMEM, error_text(CAIRN_ENOMEM));
+        return;
+    }
+    uv_update_time(&db->loop);
+    int status = rpc_client_call(rpc, &program_server, operation->procedure, &operation->args,
+                                 attempt_limit(operation), on_done, operation, &call_id);
+    if (status != CAIRN_OK) {
+        never_sent(operation, status, error_text(status));
+        return;
+    }
+    while (!operation->answered) {
+        if (!client_turn(db)) {
+            cancel(operation, rpc, call_id);
+        }
+    }
+    server = route_server_by_id(&db->route, operation->server);
+    if (server != NULL) {
+        route_note(&db->route, server, operation->rpc_status);
+    }
+}
+
+/* --- between attempts -------------------------------------------------------------------- */
+
+/* Waits a jittered delay; a fresh map that names another primary ends it early. False when the
+ * handle was interrupted. */
+static bool pause_between(struct operation *operation)
+{
+    cairn_t *db = operation->db;
+    uint64_t delay_ms = backoff_next_ms(&operation->backoff, &db->random);
+    uint64_t left_ms = client_left_ms(operation->deadline_ms);
+    uint64_t begin_ms = clock_now_ms();
+
+    delay_ms = left_ms < delay_ms ? left_ms : delay_ms;
+    if (db->managers.refreshing) {
+        if (!client_wait(db, &db->managers.ended, delay_ms)) {
+            return false;
+        }
+        const struct route_server *now = route_primary(&db->route, operation->partition);
+        if (now != NULL && now->id != operation->server) {
+            return true;
+        }
+    }
+    uint64_t passed_ms = clock_now_ms() - begin_ms;
+    return passed_ms >= delay_ms || client_wait(db, NULL, delay_ms - passed_ms);
+}
+
+/* Contradictions do not go away by waiting, and a manager's port that speaks something else is an
+ * error to one who waits only so long. */
+static bool is_hopeless(const cairn_t *db)
+{
+    int status = db->managers.status;
+
+    return db->managers.ended && (status == CAIRN_ECONFLICT || status == CAIRN_EVERSION ||
+                                  (status == CAIRN_EPROTO && db->timeout_ms != 0));
+}
+
+int operation_await_map(cairn_t *db, const char *name, uint64_t deadline_ms)
+{
+    struct managers *managers = &db->managers;
+    struct backoff backoff;
+
+    backoff_init(&backoff, BACKOFF_FIRST_MS, BACKOFF_LIMIT_MS);
+    while (!route_is_ready(&db->route)) {
+        managers_refresh(db);
+        bool go_on =
+            managers->ended || client_wait(db, &managers->ended, client_left_ms(deadline_ms));
+        if (route_is_ready(&db->route)) {
+            return CAIRN_OK;
+        }
+        if (is_hopeless(db)) {
+            return error_set(&db->error, managers->status, "%s: %s", name, managers->error.message);
+        }
+        uint64_t left_ms = client_left_ms(deadline_ms);
+        if (go_on && left_ms > 0) {
+            uint64_t delay_ms = backoff_next_ms(&backoff, &db->random);
+            go_on = client_wait(db, NULL, delay_ms < left_ms ? delay_ms : left_ms);
+        }
+        if (!go_on) {
+            return error_set(&db->error, CAIRN_ECANCELED, "%s: interrupted", name);
+        }
+        if (left_ms == 0) {
+            return error_set(&db->error, CAIRN_ETIMEDOUT, "%s: out of time: %s", name,
+                             managers->error.code != CAIRN_OK ? managers->error.message
+                                                              : "no manager answers");
+        }
+    }
+    return CAIRN_OK;
+}
+
+/* --- the whole operation ------------------------------------------------------------------- */
+
+static void fill_session(struct operation *operation)
+{
+    cairn_t *db = operation->db;
+    union operation_args *args = &operation->args;
+
+    if (operation->procedure == SERVER_GET) {
+        args->get.cluster = db->route.cluster;
+        return;
+    }
+    uint64_t number = session_next(&db->session, operation->partition);
+    if (operation->procedure == SERVER_PUT) {
+        args->put.cluster = db->route.cluster;
+        args->put.client = db->session.client;
+        args->put.number = number;
+    } else if (operation->procedure == SERVER_SWAP) {
+        args->swap.cluster = db->route.cluster;
+        args->swap.client = db->session.client;
+        args->swap.number = number;
+    } else {
+        args->remove.cluster = db->route.cluster;
+        args->remove.client = db->session.client;
+        args->remove.number = number;
+    }
+}
+
+/* Time is up or the caller gave up: the last word. */
+static int give_up(struct operation *operation, int code)
+{
+    char where[ERROR_MESSAGE_MAX];
+    const struct route_server *server =
+        route_server_by_id(&operation->db->route, operation->server);
+
+    if (operation->had_unknown) {
+        code = CAIRN_EUNKNOWN;
+    }
+    snprintf(where, sizeof(where), "server %u at %s: %.200s", operation->server,
+             server != NULL ? server->address_text : "an unknown address",
+             operation->error.message);
+    return fail(operation, code, where);
+}
+
+static void note_unknown(struct operation *operation)
+{
+    if (!operation->had_unknown) {
+        uint64_t limit_ms = clock_now_ms() + unknown_limit_ms;
+        if (limit_ms < operation->deadline_ms) {
+            operation->deadline_ms = limit_ms;
+        }
+    }
+    operation->had_unknown = true;
+    session_unsettle(&operation->db->session, operation->partition);
+}
+
+/* Prepares the next attempt. 0, or the error that ends the operation. */
+static int prepare_retry(struct operation *operation, const struct outcome *outcome)
+{
+    cairn_t *db = operation->db;
+
+    if (outcome->refresh) {
+        managers_refresh(db);
+    }
+    if (operation->rpc_status == CAIRN_OK && operation->status == SERVER_NOT_PRIMARY &&
+        route_redirect(&db->route, operation->partition, &operation->redirect) &&
+        operation->hops++ < HOPS_LIMIT) {
+        return CAIRN_OK;
+    }
+    if (!db->interrupted && !pause_between(operation)) {
+        return give_up(operation, CAIRN_ECANCELED);
+    }
+    if (db->interrupted) {
+        return give_up(operation, CAIRN_ECANCELED);
+    }
+    if (is_hopeless(db)) {
+        return fail(operation, operation->had_unknown ? CAIRN_EUNKNOWN : db->managers.status,
+                    db->managers.error.message);
+    }
+    if (client_left_ms(operation->deadline_ms) == 0) {
+        return give_up(operation, CAIRN_ETIMEDOUT);
+    }
+    return CAIRN_OK;
+}
+
+static int conclude(struct operation *operation, const struct outcome *outcome)
+{
+    if (outcome->new_session) {
+        session_begin(&operation->db->session, random_id());
+    }
+    if (outcome->code == CAIRN_OK) {
+        operation->db->error.code = CAIRN_OK;
+        return CAIRN_OK;
+    }
+    if (outcome->code == CAIRN_ENOTFOUND) {
+        return fail(operation, CAIRN_ENOTFOUND, "not found");
+    }
+    if (outcome->code == CAIRN_EMISMATCH) {
+        char why[64];
+        snprintf(why, sizeof(why), "the version is %llu", (unsigned long long)operation->version);
+        return fail(operation, CAIRN_EMISMATCH, why);
+    }
+    return fail(operation, outcome->code, operation->error.message);
+}
+
+static int begin(struct operation *operation)
+{
+    cairn_t *db = operation->db;
+
+    operation->deadline_ms = client_deadline(db);
+    operation->attempt_ms = ATTEMPT_FIRST_MS;
+    operation->had_unknown = false;
+    operation->hops = 0;
+    operation->existed = false;
+    operation->version = 0;
+    operation->server = UINT32_MAX;
+    operation->status = SERVER_OK;
+    operation->error.code = CAIRN_OK;
+    operation->error.message[0] = '\0';
+    backoff_init(&operation->backoff, BACKOFF_FIRST_MS, BACKOFF_LIMIT_MS);
+    if (!route_is_ready(&db->route)) {
+        int status = operation_await_map(db, operation->name, operation->deadline_ms);
+        if (status != CAIRN_OK) {
+            return status;
+        }
+    }
+    operation->partition = route_partition(&db->route, operation->key.data, operation->key.length);
+    fill_session(operation);
+    return CAIRN_OK;
+}
+
+int operation_run(struct operation *operation)
+{
+    int status = begin(operation);
+
+    while (status == CAIRN_OK) {
+        attempt(operation);
+        const struct outcome_context context = {
+            .mutation = is_mutation(operation),
+            .had_unknown = operation->had_unknown,
+            .patient = operation->db->timeout_ms == 0,
+        };
+        struct outcome outcome = outcome_of(operation->rpc_status, operation->status, &context);
+        if (outcome.unknown) {
+            note_unknown(operation);
+        }
+        if (outcome.action != OUTCOME_RETRY) {
+            return conclude(operation, &outcome);
+        }
+        status = prepare_retry(operation, &outcome);
+    }
+    return status;
+}

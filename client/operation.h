@@ -1,0 +1,59 @@
+/* One operation on one key: routing, attempts, retries, and what is said in the end.
+ *
+ * Fill procedure, key, what to send and `name`; run it; read the answer. A value that came with the
+ * answer is in db->value, followed by a NUL. */
+#ifndef CAIRN_CLIENT_OPERATION_H
+#define CAIRN_CLIENT_OPERATION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/backoff.h"
+#include "base/error.h"
+#include "client/cairn.h"
+#include "client/outcome.h"
+#include "proto/server_rpc.h"
+
+union operation_args {
+    get_args get;
+    put_args put;
+    swap_args swap;
+    delete_args remove;
+};
+
+struct operation {
+    cairn_t *db;
+    const char *name;   /* for messages: "put" */
+    uint32_t procedure; /* SERVER_GET, SERVER_PUT, SERVER_SWAP or SERVER_DELETE */
+    struct view key;
+    union operation_args args; /* cluster, client and number are filled in */
+
+    /* the answer */
+    bool existed;
+    uint64_t version; /* of the key: now, or, on CAIRN_EMISMATCH, the current one */
+
+    /* of the attempt under way */
+    bool answered;
+    int rpc_status;
+    server_status status;
+    server_redirect redirect; /* without its address */
+    struct error error;
+
+    /* of the whole operation */
+    uint32_t partition;
+    uint32_t server; /* id that the last attempt went to */
+    bool had_unknown;
+    uint64_t deadline_ms;
+    uint64_t attempt_ms; /* limit of the next attempt */
+    uint32_t hops;       /* redirects followed at once */
+    struct backoff backoff;
+};
+
+/* CAIRN_OK, CAIRN_ENOTFOUND or CAIRN_EMISMATCH; else an error, with the message in db->error. */
+int operation_run(struct operation *operation);
+
+/* Waits until the handle has a map. CAIRN_OK; CAIRN_ETIMEDOUT, CAIRN_ECANCELED, CAIRN_ECONFLICT,
+ * CAIRN_EVERSION, CAIRN_EPROTO or CAIRN_EUNAVAILABLE with a message that begins with `name`. */
+int operation_await_map(cairn_t *db, const char *name, uint64_t deadline_ms);
+
+#endif
