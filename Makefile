@@ -168,6 +168,25 @@ $(OUT)/tests/check-history: $(OUT)/tests/lib/check_history.o $(ARCHIVES_fuzz)
 	@mkdir -p $(@D)
 	$(LINK) $^ $(LINK_LIBS_fuzz) -o $@
 
+# --- the plain rpcgen client of the tests: stubs generated without our views -----------------------
+PLAIN := $(GEN)/plain
+RPCGEN_CLIENT := $(OUT)/tests/lib/rpcgen_client/main.o $(PLAIN)/server_xdr.o $(PLAIN)/server_clnt.o
+$(PLAIN)/server_rpc.h: proto/server.x
+	@mkdir -p $(@D)
+	@rm -f $@
+	rpcgen -C -M -h -o $@ $<
+
+$(PLAIN)/server_xdr.c $(PLAIN)/server_clnt.c: $(PLAIN)/server_%.c: proto/server.x $(PLAIN)/server_rpc.h
+	@rm -f $@
+	rpcgen -C -M $(if $(filter xdr,$*),-c,-l) -o $@ $<
+	@sed -i 's|^#include ".*/\?server.h"|#include "plain/server_rpc.h"|' $@
+
+$(RPCGEN_CLIENT): | $(PLAIN)/server_rpc.h
+$(OUT)/tests/rpcgen-client: $(RPCGEN_CLIENT)
+	@mkdir -p $(@D)
+	$(LINK) $^ -ltirpc -o $@
+$(OUT)/tests/test_rpc_rpcgen: | $(OUT)/tests/rpcgen-client
+
 unit-build: $(UNIT_TESTS)
 ## make unit            build and run all unit tests
 unit: $(UNIT_TESTS)
@@ -178,5 +197,31 @@ unit-%: $$(call unit_of,$$*)
 
 clean:
 	rm -rf $(BUILD) $(BIN)
+
+# --- for people: the recipes of the Justfile that take no arguments ----------------------------------
+.PHONY: deps build up down kill testcase test demo print-unit-tests
+## make build           the programs, on all processors
+build:
+	@$(MAKE) -j"$$(nproc)" all
+## make deps            installs what building and testing need
+deps:
+	tools/install-deps
+## make up | down       a local cluster of three servers in the background; data in ./data
+up: all
+	@tools/cluster.sh up
+down:
+	@tools/cluster.sh down
+## make kill            ends every process that this checkout started
+kill:
+	@tools/cluster.sh kill
+## make testcase        the scripted case: a crash of one of three servers, and recovery
+testcase: all
+	@tests/integration/run --steps test_testcase
+## make test | demo     ./run_tests.sh, ./run_demo.sh
+test:
+	./run_tests.sh
+demo:
+	./run_demo.sh
+print-unit-tests: ; @echo $(UNIT_TESTS)
 
 -include $(shell find $(OUT) -name '*.d' 2>/dev/null)
