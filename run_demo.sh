@@ -1,0 +1,348 @@
+#!/bin/bash
+# A tour of Cairn on this machine: installs what is missing, builds, runs a manager and three
+# servers on loopback in a temporary directory, and leaves nothing behind.
+#
+#   ./run_demo.sh                  the tour
+#   ./run_demo.sh --mode=golden    the same bytes every run
+#   ./run_demo.sh --mode=failure   what clear failures look like; ends with exit code 2
+set -eu
+cd "$(dirname "$0")"
+export LC_ALL=C
+unset "${!CAIRN_@}"
+
+SERVERS=3 CLIENTS=3 CALLS=4000
+BIN=bin
+WORK= MANAGER= ADDRESSES=
+declare -A pids=()
+
+# --- taking everything down ---------------------------------------------------------------------
+
+cleanup() {
+    trap '' INT TERM
+    local name
+    for name in "${!pids[@]}"; do
+        kill -TERM "${pids[$name]}" 2>/dev/null || true
+    done
+    for name in "${!pids[@]}"; do
+        end_of "${pids[$name]}"
+    done
+    [ -z "$WORK" ] || rm -rf "$WORK"
+}
+
+# Waits five seconds for a child's end, then kills it.
+end_of() {
+    local tries
+    for ((tries = 0; tries < 100; tries++)); do
+        kill -0 "$1" 2>/dev/null || break
+        sleep 0.05
+    done
+    kill -KILL "$1" 2>/dev/null || true
+    wait "$1" 2>/dev/null || true
+}
+
+fail() {
+    echo "ERROR: $*" >&2
+    exit 2
+}
+
+# --- processes ----------------------------------------------------------------------------------
+
+start_manager() {
+    $BIN/cairn-manager --listen "$MANAGER" --servers "$ADDRESSES" --replicas 1 --partitions 16 \
+        --data "$WORK/m" </dev/null >>"$WORK/m.log" 2>&1 &
+    pids[m]=$!
+}
+
+start_server() {
+    local address
+    address=$(cut -d, -f$(($1 + 1)) <<<"$ADDRESSES")
+    $BIN/cairn-server --id "$1" --manager "$MANAGER" --listen "$address" --data "$WORK/s$1" \
+        </dev/null >>"$WORK/s$1.log" 2>&1 &
+    pids[s$1]=$!
+}
+
+crash_server() {
+    kill -KILL "${pids[s$1]}"
+    wait "${pids[s$1]}" 2>/dev/null || true
+    unset "pids[s$1]"
+}
+
+free_ports() {
+    local base i
+    while true; do
+        base=$((15000 + RANDOM % 16000))
+        for ((i = 0; i <= SERVERS; i++)); do
+            ! (exec 3<>"/dev/tcp/127.0.0.1/$((base + i))") 2>/dev/null || continue 2
+        done
+        break
+    done
+    MANAGER=127.0.0.1:$base
+    for ((i = 1; i <= SERVERS; i++)); do
+        ADDRESSES+=${ADDRESSES:+,}127.0.0.1:$((base + i))
+    done
+}
+
+wait_ready() {
+    local deadline=$((SECONDS + 60)) name
+    until $BIN/cairn --manager "$MANAGER" --timeout 1000 scan '!' '~' --limit 1 >/dev/null 2>&1; do
+        for name in "${!pids[@]}"; do
+            kill -0 "${pids[$name]}" 2>/dev/null || fail "$name: $(tail -n 1 "$WORK/$name.log")"
+        done
+        [ "$SECONDS" -lt "$deadline" ] || fail "the cluster is not ready after 60 s"
+    done
+}
+
+start_cluster() {
+    local i
+    free_ports
+    start_manager
+    for ((i = 0; i < SERVERS; i++)); do
+        start_server "$i"
+    done
+    wait_ready
+}
+
+# --- showing ------------------------------------------------------------------------------------
+
+say() {
+    printf '\n# %s\n' "$*"
+}
+
+# Prints a command as one would type it, what it prints, and its exit code unless that is 0.
+show() {
+    local code=0
+    printf '$ cairn'
+    printf ' %s' "$@"
+    printf '\n'
+    $BIN/cairn --manager "$MANAGER" "$@" 2>&1 || code=$?
+    [ "$code" -eq 0 ] || echo "(exit $code)"
+}
+
+# details COMMAND...: output that differs from run to run; the golden mode leaves it out.
+details() {
+    [ "$mode" = golden ] || "$@"
+}
+
+code_of() {
+    local code=0
+    "$@" >/dev/null 2>&1 || code=$?
+    echo "$code"
+}
+
+get_code() {
+    code_of $BIN/cairn --manager "$MANAGER" --timeout 500 get "$1"
+}
+
+# --- the tour -----------------------------------------------------------------------------------
+
+basics() {
+    say "Put, get, swap, delete"
+    show put greeting hello
+    show put greeting "good morning"
+    show get greeting
+    show swap greeting "good evening"
+    show get nobody
+    show delete greeting nobody
+    say "A scan is ordered, both ends inclusive, over all servers"
+    local city
+    for city in Oslo Bern Rome Cairo Lima Quito; do
+        $BIN/cairn --manager "$MANAGER" put "city:$city" "${#city} letters" >/dev/null
+    done
+    show scan city:B city:Q
+    say "A write that holds only if nobody was faster"
+    show put lock mine --if-version 0
+    show put lock yours --if-version 0
+    show get lock
+    say "Workload mode: one call a line"
+    printf '%s\n' "PUT a 1" "SWAP a 2" "SCAN a b" "STOP" >"$WORK/calls"
+    sed 's/^/> /' "$WORK/calls"
+    $BIN/cairn --manager "$MANAGER" workload <"$WORK/calls"
+}
+
+client_calls() {
+    local n
+    for ((n = 1; n <= CALLS; n++)); do
+        echo "SWAP client$1-$((n % 50)) $n"
+    done
+}
+
+answered() {
+    cat "$WORK"/answers.* | wc -l
+}
+
+start_clients() {
+    local i
+    for ((i = 0; i < CLIENTS; i++)); do
+        client_calls "$i" >"$WORK/calls.$i"
+        $BIN/cairn --manager "$MANAGER" workload <"$WORK/calls.$i" >"$WORK/answers.$i" \
+            2>"$WORK/client$i.log" &
+        pids[c$i]=$!
+    done
+}
+
+# What each SWAP must answer: the value that the same client wrote to that key 50 calls earlier.
+expected_answers() {
+    local n
+    for ((n = 1; n <= CALLS; n++)); do
+        if ((n > 50)); then
+            echo "SWAP client$1-$((n % 50)) $((n - 50))"
+        else
+            echo "SWAP client$1-$((n % 50)) null"
+        fi
+    done
+}
+
+# One key that a living server holds and one that needs the dead one.
+find_keys() {
+    local n
+    living= dead=
+    for ((n = 0; n < 50; n++)); do
+        case $(get_code "client0-$n") in
+        0 | 1) living=client0-$n ;;
+        3) dead=client0-$n ;;
+        esac
+        [ -z "$living" ] || [ -z "$dead" ] || return 0
+    done
+    fail "the dead server held none of 50 keys"
+}
+
+crash_and_recovery() {
+    local i
+    say "$CLIENTS clients make $CALLS SWAPs each; server 1 is killed with kill -9 while they run"
+    start_clients
+    until [ "$(answered)" -ge $((CLIENTS * CALLS / 4)) ]; do sleep 0.02; done
+    crash_server 1
+    find_keys
+    echo "server 1 is dead"
+    echo "a get on a living server:        exit $(get_code "$living")"
+    echo "a get that needs the dead one:   exit $(get_code "$dead") (timed out)"
+    say "Server 1 starts again on its data; the waiting clients go on"
+    start_server 1
+    for ((i = 0; i < CLIENTS; i++)); do
+        wait "${pids[c$i]}" || fail "client $i: $(tail -n 1 "$WORK/client$i.log")"
+        unset "pids[c$i]"
+        expected_answers "$i" | cmp - "$WORK/answers.$i" || fail "client $i got a wrong answer"
+    done
+    details sh -c "grep recovered '$WORK/s1.log' | tail -n 1"
+    echo "answers: $(answered) of $((CLIENTS * CALLS)), each SWAP took effect exactly once"
+}
+
+manager_restart() {
+    say "The manager is killed: healthy servers serve on"
+    kill -KILL "${pids[m]}"
+    wait "${pids[m]}" 2>/dev/null || true
+    unset "pids[m]"
+    # A client that knows the map needs no manager; one that starts now waits for it.
+    echo "SWAP a 3" >"$WORK/calls.late"
+    $BIN/cairn --manager "$MANAGER" workload <"$WORK/calls.late" >"$WORK/answers.late" 2>/dev/null &
+    pids[late]=$!
+    start_manager
+    wait "${pids[late]}" || fail "the waiting client failed"
+    unset "pids[late]"
+    echo "the manager is back with its map; a client that waited for it got:"
+    cat "$WORK/answers.late"
+}
+
+tour() {
+    say "A manager and $SERVERS servers, one copy of each of 16 partitions"
+    start_cluster
+    details show status
+    basics
+    crash_and_recovery
+    manager_restart
+    say "A clean stop"
+    stop_all
+    if [ "$mode" = golden ]; then
+        echo "OK: golden scenario completed"
+    else
+        echo "OK: tour completed"
+    fi
+}
+
+stop_all() {
+    local i code=0
+    for ((i = 0; i < SERVERS; i++)); do
+        kill -TERM "${pids[s$i]}"
+    done
+    for ((i = 0; i < SERVERS; i++)); do
+        wait "${pids[s$i]}" || code=$?
+        unset "pids[s$i]"
+    done
+    kill -TERM "${pids[m]}"
+    wait "${pids[m]}" || code=$?
+    unset "pids[m]"
+    [ "$code" -eq 0 ] || fail "a process ended with exit code $code"
+    echo "all processes ended with exit code 0"
+}
+
+# --- failures -----------------------------------------------------------------------------------
+
+# refused PROGRAM ARGS...: must end with 2 or 3 and one line of explanation.
+refused() {
+    local code=0 name=$1 output
+    shift
+    printf '$ %s' "$name"
+    printf ' %.60s' "$@"
+    printf '\n'
+    output=$("$BIN/$name" "$@" 2>&1 >/dev/null </dev/null) || code=$?
+    grep '^ERROR: ' <<<"$output" || fail "no explanation: $output"
+    echo "(exit $code)"
+    [ "$code" -eq 2 ] || [ "$code" -eq 3 ] || fail "exit code $code"
+}
+
+failures() {
+    say "Invalid input"
+    refused cairn --colour put k v
+    refused cairn put "$(printf 'k%.0s' {1..481})" v
+    refused cairn put "" v
+    refused cairn-manager --listen 127.0.0.1:0 --servers nonsense --data "$WORK/m"
+    say "A resource that is not there"
+    free_ports
+    refused cairn --manager "$MANAGER" --timeout 500 get k
+    : >"$WORK/file"
+    refused cairn-server --id 0 --manager "$MANAGER" --listen 127.0.0.1:0 --data "$WORK/file"
+    say "A contradiction: the directory was made for other settings"
+    start_manager
+    until [ -e "$WORK/m/IDENTITY" ]; do sleep 0.05; done
+    refused cairn-manager --listen "$MANAGER" --servers "$ADDRESSES" --data "$WORK/m"
+    kill -TERM "${pids[m]}"
+    wait "${pids[m]}" || true
+    unset "pids[m]"
+    refused cairn-manager --listen "$MANAGER" --servers "$ADDRESSES" --replicas 1 --partitions 99 \
+        --data "$WORK/m"
+    echo
+    echo "ERROR: invalid input or unavailable IPC resource"
+    echo "exit=2"
+    exit 2
+}
+
+mode=tour
+while [ $# -gt 0 ]; do
+    case $1 in
+    --mode=*) mode=${1#--mode=} ;;
+    --mode) mode=${2:-} && shift ;;
+    -h | --help)
+        sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' run_demo.sh
+        exit 0
+        ;;
+    *) fail "$1: unknown option; --mode=tour, golden or failure" ;;
+    esac
+    shift
+done
+case $mode in
+tour | golden | failure) ;;
+*) fail "--mode=$mode: not one of tour, golden, failure" ;;
+esac
+
+# All that building says goes to stderr: stdout is the tour.
+tools/install-deps demo >&2
+make -s -j"$(nproc)" $BIN/cairn $BIN/cairn-manager $BIN/cairn-server >&2
+WORK=$(mktemp -d)
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+if [ "$mode" = failure ]; then
+    failures
+else
+    tour
+fi

@@ -1,0 +1,189 @@
+#!/bin/bash
+# Everything a change has to pass: builds, checks, unit tests (plain, under sanitizers, under
+# valgrind) and integration tests. Installs what is missing first. Ends with the total.
+#
+#   ./run_tests.sh            all of it, under ten minutes on two cores
+#   ./run_tests.sh STEP...    only those steps (and the builds they need); names as printed
+#
+# Logs of the steps stay in build/test-logs/.
+set -u
+cd "$(dirname "$0")" || exit 2
+export LC_ALL=C PYTHONDONTWRITEBYTECODE=1
+JOBS=$(nproc)
+LOGS=build/test-logs
+# One build with both sanitizers, beside the variants.
+SAN=(BUILD=build/san BIN=build/san/bin VARIANT=asan "CFLAGS=-fsanitize=undefined -fno-sanitize-recover=all"
+    "LDFLAGS=-fsanitize=undefined")
+TSAN=(VARIANT=tsan BIN=build/tsan/bin)
+SERVERS=(cairn cairn-manager cairn-server)
+
+passed=0 failed=0 skipped=0
+declare -a waiting=() failures=()
+only=("$@")
+
+wanted() {
+    [ ${#only[@]} -eq 0 ] && return 0
+    local name
+    for name in "${only[@]}"; do
+        [ "$name" = "$1" ] && return 0
+    done
+    return 1
+}
+
+# count NAME CODE SECONDS: adds what the step's log says at its end ("N passed, N failed[, N
+# skipped]"); a step without such a line counts as one.
+count() {
+    local name=$1 code=$2 seconds=$3 line p=0 f=0 s=0
+    line=$(grep -aE '[0-9]+ passed, [0-9]+ failed' "$LOGS/$name.log" | tail -n 1)
+    if [ -n "$line" ]; then
+        p=$(sed -E 's/.* ([0-9]+) passed.*/\1/' <<<"$line")
+        f=$(sed -E 's/.* ([0-9]+) failed.*/\1/' <<<"$line")
+        [[ $line != *skipped* ]] || s=$(sed -E 's/.* ([0-9]+) skipped.*/\1/' <<<"$line")
+        [ "$code" -eq 0 ] || [ "$f" -gt 0 ] || f=1
+    elif [ "$code" -eq 0 ]; then
+        p=1
+    else
+        f=1
+    fi
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+    printf '%-22s %4ds  %d passed, %d failed%s\n' "$name" "$seconds" "$p" "$f" \
+        "$([ "$s" -eq 0 ] || echo ", $s skipped")"
+    if [ "$f" -gt 0 ]; then
+        failures+=("$name")
+        grep -av '^ok  ' "$LOGS/$name.log" | tail -n 60 | sed 's/^/    /'
+    fi
+}
+
+# step NAME COMMAND...: runs it now.
+step() {
+    local name=$1 start=$SECONDS code
+    shift
+    wanted "$name" || return 0
+    "$@" >"$LOGS/$name.log" 2>&1
+    code=$?
+    count "$name" "$code" $((SECONDS - start))
+    return "$code"
+}
+
+# beside NAME COMMAND...: runs it in the background, for what does not look at the clock.
+beside() {
+    local name=$1
+    shift
+    wanted "$name" || return 0
+    ("$@" >"$LOGS/$name.log" 2>&1; echo "$? $SECONDS" >"$LOGS/$name.code") &
+    waiting+=("$name:$!:$SECONDS")
+}
+
+# Waits for what runs in the background.
+join() {
+    local item name pid start code end
+    for item in "${waiting[@]}"; do
+        IFS=: read -r name pid start <<<"$item"
+        wait "$pid"
+        read -r code end <"$LOGS/$name.code" || code=1 end=$SECONDS
+        count "$name" "$code" $((end - start))
+    done
+    waiting=()
+}
+
+# A build that a later step needs must succeed, whether or not it was asked for.
+build() {
+    local name=$1 start=$SECONDS code
+    shift
+    "$@" >"$LOGS/$name.log" 2>&1
+    code=$?
+    if [ "$code" -ne 0 ] || wanted "$name"; then
+        count "$name" "$code" $((SECONDS - start))
+    fi
+    return "$code"
+}
+
+needs() {
+    [ ${#only[@]} -eq 0 ] && return 0
+    local name
+    for name in "$@"; do
+        wanted "$name" && return 0
+    done
+    return 1
+}
+
+finish() {
+    local tail=
+    [ "$skipped" -eq 0 ] || tail=", $skipped skipped"
+    [ ${#failures[@]} -eq 0 ] || echo "failed: ${failures[*]}; logs in $LOGS"
+    echo "$passed passed, $failed failed$tail"
+    [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+    exit
+}
+
+interrupted() {
+    trap '' INT TERM
+    local item pid
+    for item in "${waiting[@]}"; do
+        IFS=: read -r _ pid _ <<<"$item"
+        kill "$pid" 2>/dev/null
+    done
+    echo "interrupted"
+    exit 130
+}
+trap interrupted INT TERM
+
+san_environment() {
+    ASAN_OPTIONS=exitcode=99:detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1 "$@"
+}
+
+san_integration() {
+    san_environment env CAIRN_BIN=build/san/bin TEST_SCALE=4 OPERATIONS=400 KILLS=6 WAL_SAMPLES=8 \
+        tests/integration/run --jobs "$JOBS" test_hostile test_workload test_datadir \
+        test_membership test_recovery test_wal_damage test_testcase test_kills Expiry HashTags
+}
+
+tsan_integration() {
+    CAIRN_BIN=build/tsan/bin TEST_SCALE=6 OPERATIONS=400 KILLS=4 \
+        TSAN_OPTIONS="exitcode=66 halt_on_error=0" \
+        tests/integration/run --jobs "$JOBS" test_testcase test_kills checkpoints_and_segments \
+        test_a_clean_stop_checkpoints test_two_of_five
+}
+
+valgrind_units() {
+    local tests
+    tests=$(make -s VARIANT=debug print-unit-tests) || return 1
+    # Word splitting of the list is meant.
+    WRAPPER="valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite,possible" \
+        VALGRIND=1 tools/run-unit $tests
+}
+
+tools/install-deps || exit 2
+mkdir -p "$LOGS"
+rm -f "$LOGS"/*
+echo "logs in $LOGS"
+
+if needs build-gcc unit integration demo lint recipes; then
+    build build-gcc make -j"$JOBS" VARIANT=release all unit-build \
+        build/release/tests/rpcgen-client || finish
+fi
+if needs build-clang; then
+    build build-clang make -j"$JOBS" CC=clang BUILD=build/clang BIN=build/clang/bin VARIANT=debug all unit-build
+fi
+if needs unit-sanitizers integration-sanitizers; then
+    build build-sanitizers make -j"$JOBS" "${SAN[@]}" unit-build \
+        "${SERVERS[@]/#/build/san/bin/}" || finish
+fi
+if needs integration-tsan; then
+    build build-tsan make -j"$JOBS" "${TSAN[@]}" "${SERVERS[@]/#/build/tsan/bin/}" || finish
+fi
+if needs unit-valgrind; then
+    build build-debug make -j"$JOBS" VARIANT=debug unit-build || finish
+fi
+
+beside checks tools/check
+step checks-self-test tools/check --self-test
+step unit make -s VARIANT=release unit
+join
+beside unit-valgrind valgrind_units
+step unit-sanitizers san_environment make -s "${SAN[@]}" unit
+join
+step integration tests/integration/run --jobs "$JOBS"
+step integration-sanitizers san_integration
+step integration-tsan tsan_integration
+finish
