@@ -38,7 +38,7 @@ static enum host_kind host_kind(const char *host, struct in6_addr *literal)
         literal->s6_addr[10] = literal->s6_addr[11] = 0xff;
         if (four.s_addr == htonl(INADDR_ANY))
             return HOST_WILDCARD;
-        return (ntohl(four.s_addr) >> 24) == 127 ? HOST_LOOPBACK : HOST_LITERAL;
+        return four.s_addr == htonl(INADDR_LOOPBACK) ? HOST_LOOPBACK : HOST_LITERAL;
     }
     if (inet_pton(AF_INET6, host, literal) != 1)
         return HOST_NAME;
@@ -47,8 +47,8 @@ static enum host_kind host_kind(const char *host, struct in6_addr *literal)
     return IN6_IS_ADDR_LOOPBACK(literal) ? HOST_LOOPBACK : HOST_LITERAL;
 }
 
-/* Whether a server that listens on `listen` may be the one expected at `expected`. Names other than
- * localhost are not resolved here: only their port is judged. */
+/* Whether a server that listens on `listen` may be the one expected at `expected`. localhost,
+ * 127.0.0.1 and ::1 count as one. Other names are not resolved here: only their port is judged. */
 static bool may_be_at(const struct address *listen, const struct address *expected)
 {
     struct in6_addr left, right;
