@@ -1,0 +1,158 @@
+/* Parses and checks cairn-bench's options. */
+#include "bench/settings.h"
+
+#include <string.h>
+
+/* The options as given, before they become a plan. */
+struct raw {
+    const char *target, *manager, *redis, *operation, *order;
+    uint64_t get_percent, connections, keys, key_bytes, value_bytes, seconds, count, warm_up;
+    uint64_t timeout_ms, seed, scan_limit;
+    bool no_load, json, cache;
+};
+
+static const struct options_usage USAGE = {
+    .program = "cairn-bench",
+    .summary = "Measures a store: each of N connections has one operation outstanding.",
+    .epilog = "Reads need keys: without --no-load all keys are written before the measurement, "
+              "unless\nonly puts are measured. Exit 0; 2 for bad options or a store that cannot be "
+              "reached or\nfails.",
+};
+
+static int parse(int argc, char **argv, struct raw *raw, enum options_result *result,
+                 struct error *error)
+{
+    const struct option_spec specs[] = {
+        {"target", OPTION_STRING, &raw->target, .value = "NAME",
+         .help = "cairn or redis (default cairn)"},
+        {"manager", OPTION_STRING, &raw->manager, .value = "HOST:PORT,...",
+         .help = "Cairn's managers (default 127.0.0.1:3666)"},
+        {"redis", OPTION_STRING, &raw->redis, .value = "HOST:PORT",
+         .help = "the Redis server (default 127.0.0.1:6379)"},
+        {"operation", OPTION_STRING, &raw->operation, .value = "OP",
+         .help = "put, get, mix, scan or delete (default mix)"},
+        {"get-percent", OPTION_NUMBER, &raw->get_percent, 0, 100, .value = "N",
+         .help = "of mix: share of gets, the rest are puts (default 50)"},
+        {"connections", OPTION_NUMBER, &raw->connections, 1, RUN_CONNECTIONS_MAX, .value = "N",
+         .help = "default 1"},
+        {"keys", OPTION_BYTES, &raw->keys, 1, UINT64_C(1) << 40, .value = "N",
+         .help = "number of keys (default 100000)"},
+        {"key-size", OPTION_NUMBER, &raw->key_bytes, BENCH_KEY_MIN, BENCH_KEY_MAX, .value = "BYTES",
+         .help = "default 16"},
+        {"value-size", OPTION_BYTES, &raw->value_bytes, 0, 1 << 20, .value = "BYTES",
+         .help = "default 100"},
+        {"order", OPTION_STRING, &raw->order, .value = "ORDER",
+         .help = "of keys: uniform or sequential (default uniform)"},
+        {"scan-limit", OPTION_NUMBER, &raw->scan_limit, 1, 100000, .value = "N",
+         .help = "pairs of a scan (default 50)"},
+        {"seconds", OPTION_NUMBER, &raw->seconds, 1, 86400, .value = "N",
+         .help = "length of the measurement (default 10)"},
+        {"count", OPTION_BYTES, &raw->count, 1, UINT64_C(1) << 40, .value = "N",
+         .help = "measure this many operations instead"},
+        {"warm-up", OPTION_NUMBER, &raw->warm_up, 0, 3600, .value = "SECONDS",
+         .help = "before the measurement (default 1)"},
+        {"no-load", OPTION_FLAG, &raw->no_load, .help = "do not write all keys first"},
+        {"cache", OPTION_FLAG, &raw->cache, .help = "cairn: read through this host's shared cache"},
+        {"timeout", OPTION_NUMBER, &raw->timeout_ms, 1, 3600000, .value = "MS",
+         .help = "of one operation (default 10000)"},
+        {"seed", OPTION_NUMBER, &raw->seed, 0, UINT32_MAX, .value = "N",
+         .help = "of keys and values (default 1)"},
+        {"json", OPTION_FLAG, &raw->json, .help = "print one JSON object"},
+    };
+    int positional = 0;
+    int status = options_parse(&USAGE, specs, sizeof(specs) / sizeof(specs[0]), argc, argv, false,
+                               &positional, result, error);
+    if (status == 0 && *result == OPTIONS_RUN && positional > 0)
+        return error_set(error, CAIRN_EINVAL, "%s: no argument expected", argv[1]);
+    return status;
+}
+
+static int set_shares(const struct raw *raw, struct workload *workload, struct error *error)
+{
+    memset(workload->shares, 0, sizeof(workload->shares));
+    if (strcmp(raw->operation, "mix") == 0) {
+        workload->shares[BENCH_GET] = (unsigned)raw->get_percent;
+        workload->shares[BENCH_PUT] = 100 - (unsigned)raw->get_percent;
+        return 0;
+    }
+    for (int i = 0; i < BENCH_OPERATIONS; i++) {
+        if (strcmp(raw->operation, operation_name((enum bench_operation)i)) == 0) {
+            workload->shares[i] = 100;
+            return 0;
+        }
+    }
+    return error_set(error, CAIRN_EINVAL, "--operation %s: none of put, get, mix, scan, delete",
+                     raw->operation);
+}
+
+static int set_order(const struct raw *raw, struct workload *workload, struct error *error)
+{
+    workload->order = KEYS_UNIFORM;
+    if (strcmp(raw->order, "sequential") == 0)
+        workload->order = KEYS_SEQUENTIAL;
+    else if (strcmp(raw->order, "uniform") != 0)
+        return error_set(error, CAIRN_EINVAL, "--order %s: none of uniform, sequential",
+                         raw->order);
+    return 0;
+}
+
+static int set_target(const struct raw *raw, struct run_plan *plan, struct error *error)
+{
+    plan->target = target_find(raw->target);
+    if (plan->target == NULL)
+        return error_set(error, CAIRN_EINVAL, "--target %s: none of cairn, redis", raw->target);
+    if (plan->workload.shares[BENCH_SCAN] > 0 && plan->target->scan == NULL)
+        return error_set(error, CAIRN_EINVAL, "--operation scan: %s has no scan in key order",
+                         raw->target);
+    plan->place.address = plan->target == &target_redis ? raw->redis : raw->manager;
+    return 0;
+}
+
+static int make_plan(const struct raw *raw, struct settings *settings, struct error *error)
+{
+    struct run_plan *plan = &settings->plan;
+    *settings = (struct settings){.json = raw->json};
+    plan->place = (struct target_place){.timeout_ms = raw->timeout_ms, .cache = raw->cache};
+    plan->workload.keys = raw->keys;
+    plan->workload.key_bytes = raw->key_bytes;
+    plan->workload.value_bytes = raw->value_bytes;
+    plan->workload.scan_limit = raw->scan_limit;
+    plan->connections = (uint32_t)raw->connections;
+    plan->warm_up_ms = raw->warm_up * 1000;
+    plan->measure_ms = raw->seconds * 1000;
+    plan->operations = raw->count;
+    plan->seed = raw->seed;
+    int status = set_shares(raw, &plan->workload, error);
+    if (status == 0)
+        status = set_order(raw, &plan->workload, error);
+    if (status == 0)
+        status = set_target(raw, plan, error);
+    if (status == 0)
+        status = workload_check(&plan->workload, error);
+    settings->load = !raw->no_load && plan->workload.shares[BENCH_PUT] < 100;
+    return status;
+}
+
+int settings_parse(int argc, char **argv, struct settings *settings, enum options_result *result,
+                   struct error *error)
+{
+    struct raw raw = {.target = "cairn",
+                      .manager = "127.0.0.1:3666",
+                      .redis = "127.0.0.1:6379",
+                      .operation = "mix",
+                      .order = "uniform",
+                      .get_percent = 50,
+                      .connections = 1,
+                      .keys = 100000,
+                      .key_bytes = 16,
+                      .value_bytes = 100,
+                      .seconds = 10,
+                      .warm_up = 1,
+                      .timeout_ms = 10000,
+                      .seed = 1,
+                      .scan_limit = 50};
+    int status = parse(argc, argv, &raw, result, error);
+    if (status == 0 && *result == OPTIONS_RUN)
+        status = make_plan(&raw, settings, error);
+    return status;
+}

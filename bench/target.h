@@ -1,0 +1,46 @@
+/* A store under test: what the driver needs of it, behind a vtable.
+ *
+ * A session is one connection with one operation outstanding, used by one thread. Functions return
+ * 0 or a negative CAIRN_E... code with a message that names the target. */
+#ifndef CAIRN_BENCH_TARGET_H
+#define CAIRN_BENCH_TARGET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+struct session;
+
+struct target_place {
+    const char *address; /* HOST:PORT, for cairn the managers' HOST:PORT,HOST:PORT,... */
+    uint64_t timeout_ms; /* for each operation and for opening */
+    bool cache;          /* cairn: use this host's shared cache */
+};
+
+struct bytes {
+    const void *data;
+    size_t length;
+};
+
+struct target {
+    const char *name;
+    /* Connects and proves that the store answers. `*session` is NULL on failure. */
+    int (*open)(const struct target_place *place, struct session **session, struct error *error);
+    void (*close)(struct session *session);
+    int (*put)(struct session *session, struct bytes key, struct bytes value, struct error *error);
+    /* `*found` tells whether the key is there; its value is received and dropped. */
+    int (*get)(struct session *session, struct bytes key, bool *found, struct error *error);
+    int (*remove)(struct session *session, struct bytes key, struct error *error);
+    /* Reads up to `limit` pairs from `from` on in key order. NULL if the store has no such call. */
+    int (*scan)(struct session *session, struct bytes from, size_t limit, struct error *error);
+};
+
+extern const struct target target_cairn;
+extern const struct target target_redis;
+
+/* The target with this name, or NULL. */
+const struct target *target_find(const char *name);
+
+#endif
