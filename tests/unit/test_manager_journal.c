@@ -1,7 +1,7 @@
 /* What the journal holds gives the same state again, and nothing else is taken for it. */
 #include "base/random.h"
 #include "manager/journal.h"
-#include "tests/unit/test_manager_fixture.h"
+#include "tests/unit/manager_fixture.h"
 
 enum { RECORDS_MAX = 4096 };
 

@@ -1,6 +1,6 @@
 /* Proposals are compare-and-swap on the epoch (protocol.md R3, R9, R11); heartbeats, map, status.
  */
-#include "tests/unit/test_manager_fixture.h"
+#include "tests/unit/manager_fixture.h"
 
 struct attempt {
     uint32_t partition;
