@@ -75,8 +75,10 @@ int wal_open(const struct wal_options *options, struct wal **wal, struct wal_rec
 void wal_close(struct wal *wal);
 
 /* Room for a record of `length` payload bytes in the gathering batch, for the caller to fill before
- * wal_finish, or NULL if the batch is full (complete one first) or there is no room on the disk
- * (wal_room). No other wal call may come between. The bytes are 8-byte aligned and zeroed not. */
+ * wal_finish, or NULL if the batch is full (submit, complete one first), the next segment is still
+ * being prepared, or there is no room on the disk (wal_room). After NULL try again when the
+ * descriptor was readable. The record must fit a batch and a segment, their headers included. No
+ * other wal call may come between. The bytes are 8-byte aligned and zeroed not. */
 uint8_t *wal_reserve(struct wal *wal, uint16_t kind, uint32_t length);
 /* Ends the reserved record and returns its LSN. */
 uint64_t wal_finish(struct wal *wal);
@@ -102,8 +104,9 @@ void wal_cut(struct wal *wal, uint64_t lsn);
 void wal_mark(struct wal *wal);
 
 /* Payload bytes that can be appended without new disk space: below a reserve the owner refuses
- * writes (W7). Grows again by itself when segments are recycled or the disk has room: preparation
- * is retried at each wal_complete and wal_room call, at most once a second. */
+ * writes (W7). A segment under preparation counts until that fails. Grows again by itself when
+ * segments are recycled or the disk has room: preparation is retried at each wal_complete and
+ * wal_room call, at most once a second. */
 uint64_t wal_room(struct wal *wal);
 uint64_t wal_bytes(const struct wal *wal);           /* of segments that hold needed records */
 uint64_t wal_syncs(const struct wal *wal);           /* batches made durable since wal_open */
