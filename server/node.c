@@ -164,7 +164,7 @@ int node_open(struct node *node, const struct node_options *options, uint64_t no
     node->identity = options->identity;
     node->partition_count = options->partitions;
     node->memtable_limit_bytes = options->memtable_limit_bytes;
-    node->started_ms = now_ms;
+    node->started_ms = node->checkpoint_started_ms = now_ms;
     STAILQ_INIT(&node->touched);
     disk_init(&node->disk, options->directory, options->disk_reserve_bytes);
     node->partitions = calloc(node->partition_count, sizeof *node->partitions);
