@@ -117,11 +117,12 @@ class Cairn:
         def ready():
             for process in self.processes:
                 process.check()
+            # A scan needs every partition.
             return subprocess.run(
-                [os.path.join(self.programs, "cairn"), "--manager", self.manager_address,
-                 "--timeout", "1000", "scan", "!", "~", "--limit", "1"], stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                env=environment(), check=False).returncode == 0
+                [os.path.join(self.programs, "cairn-bench"), *self.target(), "--operation", "scan",
+                 "--scan-limit", "1", "--count", "1", "--warm-up", "0", "--no-load", "--timeout",
+                 "1000"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL, env=environment(), check=False).returncode == 0
         wait_until(ready, f"{self.name} serves", seconds)
 
     @property
