@@ -1,0 +1,172 @@
+/* The program's options: one table for all commands, so that options may stand anywhere. */
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/options.h"
+#include "client/cli.h"
+
+enum { SPECS_MAX = 16 };
+
+static const char summary[] =
+    "Usage: cairn [OPTION]... COMMAND [ARGUMENT]...\n"
+    "Talks to a Cairn cluster.\n"
+    "\n"
+    "Commands:\n"
+    "  put KEY VALUE     write; prints `PUT KEY found` or `PUT KEY not_found` (whether it "
+    "existed)\n"
+    "  get KEY           print the value and a newline\n"
+    "  swap KEY VALUE    write; prints the old value, or `null`\n"
+    "  delete KEY...     remove; prints how many existed\n"
+    "  scan FROM TO      print KEY<TAB>VALUE lines, both ends inclusive; '' leaves an end open\n"
+    "  status            print the cluster: servers, partitions, primaries, epochs, lag\n"
+    "  workload          calls from stdin, one a line, answers on stdout; the default if stdin is\n"
+    "                    no terminal\n"
+    "  shell             interactive; the default on a terminal\n"
+    "  help              print this\n"
+    "\n"
+    "A VALUE of `-` is read from stdin. Keys have 1 to 480 bytes, values up to 1048576.\n";
+
+static const char epilog[] =
+    "With --hex keys and values are hexadecimal, as arguments and in what is printed; a VALUE of\n"
+    "`-` still reads raw bytes. With --json bytes that are no UTF-8 are hexadecimal in a member\n"
+    "named key_hex or value_hex. Workload mode has its own format whatever --json and --hex say; "
+    "a\n"
+    "value or key in it that is no printable ASCII word is printed with \\xNN for each such byte\n"
+    "and for each backslash.\n"
+    "\n"
+    "Exit status: 0 done; 1 not found, or version mismatch; 2 invalid input, or a needed resource\n"
+    "or server is unavailable; 3 timed out or outcome unknown; 130 and 143 after SIGINT and\n"
+    "SIGTERM. In workload mode: 0 after STOP; at the end of the input 0, or what the last failed\n"
+    "call would have given.\n";
+
+static size_t fill_specs(struct cli_options *o, bool in_shell, struct option_spec *specs)
+{
+    const struct option_spec here[] = {
+        {.name = "json", .kind = OPTION_FLAG, .target = &o->json, .help = "print JSON"},
+        {.name = "hex",
+         .kind = OPTION_FLAG,
+         .target = &o->hex,
+         .help = "keys and values are hexadecimal"},
+        {.name = "timeout",
+         .kind = OPTION_NUMBER,
+         .target = &o->timeout_ms,
+         .maximum = UINT64_C(1) << 53,
+         .value = "MS",
+         .given = &o->timeout_given,
+         .help = "limit of one command; 0: for ever (default 10000; workload: for ever)"},
+        {.name = "if-version",
+         .kind = OPTION_NUMBER,
+         .target = &o->if_version,
+         .maximum = UINT64_MAX,
+         .value = "VERSION",
+         .given = &o->if_version_given,
+         .help = "put: only if the key's version is this; 0: only if absent"},
+        {.name = "ttl",
+         .kind = OPTION_NUMBER,
+         .target = &o->ttl_s,
+         .maximum = UINT64_C(1) << 42,
+         .value = "SECONDS",
+         .given = &o->ttl_given,
+         .help = "put: the key expires after this time; 0: never (default)"},
+        {.name = "with-version",
+         .kind = OPTION_FLAG,
+         .target = &o->with_version,
+         .help = "get: print VERSION<TAB>VALUE"},
+        {.name = "limit",
+         .kind = OPTION_NUMBER,
+         .target = &o->limit,
+         .minimum = 1,
+         .maximum = UINT64_MAX,
+         .value = "N",
+         .given = &o->limit_given,
+         .help = "scan: print at most N pairs (default all)"},
+        {.name = "manager",
+         .kind = OPTION_STRING,
+         .target = &o->managers,
+         .value = "HOST:PORT,...",
+         .help = "the cluster's managers"},
+        {.name = "server",
+         .kind = OPTION_STRING,
+         .target = &o->managers,
+         .value = "HOST:PORT,...",
+         .help = "another name for --manager",
+         .is_alias = true},
+        {.name = "no-cache",
+         .kind = OPTION_FLAG,
+         .target = &o->no_cache,
+         .help = "do not use the host's shared cache"},
+    };
+    /* Where the shell is connected does not change within it. */
+    size_t count = sizeof(here) / sizeof(here[0]) - (in_shell ? 3 : 0);
+
+    memcpy(specs, here, count * sizeof(here[0]));
+    return count;
+}
+
+int cli_options_parse(struct cli_options *options, int argc, char **argv, bool in_shell,
+                      struct cli_words *words, bool *leave, struct error *error)
+{
+    static const struct options_usage usage = {"cairn", summary, epilog};
+    struct option_spec specs[SPECS_MAX];
+    enum options_result result = OPTIONS_RUN;
+    size_t count = fill_specs(options, in_shell, specs);
+
+    words->count = 0;
+    words->words = argv + 1;
+    int status =
+        options_parse(&usage, specs, count, argc, argv, false, &words->count, &result, error);
+    *leave = result == OPTIONS_EXIT;
+    return status;
+}
+
+static bool takes_option(const char *takes, const char *name)
+{
+    size_t length = strlen(name);
+
+    for (const char *at = takes; (at = strstr(at, name)) != NULL; at += length) {
+        bool begins = at == takes || at[-1] == ' ';
+        bool ends = at[length] == '\0' || at[length] == ' ';
+        if (begins && ends) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What the environment sets for all commands is no mistake in one that does not take it. */
+static bool from_environment(const char *name)
+{
+    char variable[64];
+
+    snprintf(variable, sizeof(variable), "CAIRN_%s", name);
+    for (char *at = variable; *at != '\0'; at++) {
+        *at = *at == '-' ? '_' : (char)toupper((unsigned char)*at);
+    }
+    const char *value = getenv(variable);
+    return value != NULL && value[0] != '\0';
+}
+
+int cli_options_check(const struct cli_options *options, const char *command, const char *takes,
+                      struct error *error)
+{
+    const struct {
+        const char *name;
+        bool given;
+    } given[] = {
+        {"if-version", options->if_version_given},
+        {"ttl", options->ttl_given},
+        {"limit", options->limit_given},
+        {"with-version", options->with_version},
+    };
+
+    for (size_t i = 0; i < sizeof(given) / sizeof(given[0]); i++) {
+        if (given[i].given && !takes_option(takes, given[i].name) &&
+            !from_environment(given[i].name)) {
+            return error_set(error, CAIRN_EINVAL, "--%s: not an option of %s", given[i].name,
+                             command);
+        }
+    }
+    return CAIRN_OK;
+}
