@@ -283,6 +283,19 @@ static void handle_get_map(void *context, struct rpc_call *call, const void *arg
                membership_get_map(manager->directory.membership, args, &pending->reply));
 }
 
+/* Conflicts are everyday: several replicas may propose, one wins. */
+static void log_proposals(const struct pending *pending, const struct propose_args *args,
+                          size_t accepted)
+{
+    log_refusal(pending, "proposal");
+    if (pending->reply.status == MANAGER_OK && pending->reply.message[0] != '\0')
+        log_warn("manager", "proposal not valid peer=%s reason=\"%s\"",
+                 rpc_call_peer(pending->call), pending->reply.message);
+    if (accepted > 0)
+        log_info("manager", "proposals accepted server=%u count=%u accepted=%zu", args->who.server,
+                 args->proposals.proposals_len, accepted);
+}
+
 static void handle_propose(void *context, struct rpc_call *call, const void *data)
 {
     struct manager *manager = context;
@@ -297,12 +310,7 @@ static void handle_propose(void *context, struct rpc_call *call, const void *dat
     if (pending == NULL)
         return;
     status = membership_propose(membership, clock_now_ms(), args, &pending->reply);
-    log_refusal(pending, "proposal");
-    if (pending->reply.status == MANAGER_OK)
-        log_info("manager", "proposals server=%u count=%u accepted=%zu%s%s%s", args->who.server,
-                 args->proposals.proposals_len, membership->change_count,
-                 pending->reply.message[0] != '\0' ? " reason=\"" : "", pending->reply.message,
-                 pending->reply.message[0] != '\0' ? "\"" : "");
+    log_proposals(pending, args, membership->change_count);
     finish(manager, pending, status);
 }
 

@@ -80,7 +80,8 @@ int membership_retire(struct membership *membership, uint32_t server, uint64_t s
 
 struct membership_reply {
     enum manager_status status;
-    /* Why not, if status is not MANAGER_OK; why the first refused proposal was refused, if it is.
+    /* Why not, if status is not MANAGER_OK; why the first invalid
+     * proposal is invalid, if it is.
      */
     char message[CAIRN_MESSAGE_LIMIT + 1];
     uint64_t map_version;   /* 0: none */

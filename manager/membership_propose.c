@@ -42,13 +42,13 @@ static const char *find_fault(const struct server_identity *who,
 }
 
 /* Keeps the first reason for the log; the caller is told the configuration in force. */
-static enum manager_status refuse_one(struct membership_reply *reply, enum manager_status status,
-                                      const struct server_identity *who, const char *reason)
+static enum manager_status refuse_invalid(struct membership_reply *reply,
+                                          const struct server_identity *who, const char *reason)
 {
     if (reply->message[0] == '\0')
         (void)snprintf(reply->message, sizeof reply->message, "server %u proposes: %.400s",
                        who->server, reason);
-    return status;
+    return MANAGER_INVALID;
 }
 
 static enum manager_status decide(struct membership *membership, const struct server_identity *who,
@@ -63,14 +63,14 @@ static enum manager_status decide(struct membership *membership, const struct se
     if (configuration_unpack(wanted->configuration.data, wanted->configuration.length,
                              membership->map.partitions, &change->configuration, &error) != 0) {
         change->configuration.partition = UINT32_MAX;
-        return refuse_one(reply, MANAGER_INVALID, who, error.message);
+        return refuse_invalid(reply, who, error.message);
     }
     present = &membership->map.configurations[change->configuration.partition];
     if (present->epoch != wanted->expected_epoch)
-        return refuse_one(reply, MANAGER_CONFLICT, who, "the epoch is not the expected one");
+        return MANAGER_CONFLICT;
     fault = find_fault(who, present, &change->configuration);
     if (fault != NULL)
-        return refuse_one(reply, MANAGER_INVALID, who, fault);
+        return refuse_invalid(reply, who, fault);
     memcpy(change->configuration.members, present->members, sizeof present->members);
     memcpy(change->configuration.learners, present->learners, sizeof present->learners);
     membership_change(membership, change);
