@@ -89,7 +89,9 @@ static int get(CLIENT *client, char *key)
     int code = DONE;
     if (result.status == SERVER_OK) {
         const cairn_value *value = &result.get_result_u.found.value;
-        (void)fwrite(value->cairn_value_val, 1, value->cairn_value_len, stdout);
+        if (value->cairn_value_len > 0) { /* else XDR leaves the pointer NULL */
+            (void)fwrite(value->cairn_value_val, 1, value->cairn_value_len, stdout);
+        }
         (void)putchar('\n');
     } else {
         code = result.status == SERVER_NOT_FOUND ? NOT_FOUND : refused(result.status);
