@@ -211,7 +211,7 @@ uint64_t wal_complete(struct wal *wal)
         CHECK(errno == EAGAIN || errno == EINTR);
     wal_check_keeper(wal);
     keeper_poke(wal->keeper);
-    advance(wal, false, true);
+    advance(wal, false, !wal->options.owner_submits);
     return wal->durable_lsn;
 }
 

@@ -53,6 +53,7 @@ struct wal_options {
     uint64_t segment_bytes;  /* 0: the default; only new segments take it */
     uint64_t batch_bytes;    /* most that one batch gathers; 0: the default. A record must fit. */
     uint32_t spare_segments; /* prepared ahead of need; at least 1 */
+    bool owner_submits;      /* wal_complete starts no batch: the owner decides when to submit */
     wal_visit visit;         /* may be NULL */
     void *visit_context;
     void (*fatal)(void *context, const char *message); /* never returns; NULL: log and abort */
