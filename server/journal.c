@@ -61,6 +61,7 @@ int journal_open(struct journal *journal, const struct journal_options *options,
         .backend = options->backend,
         .segment_bytes = options->segment_bytes,
         .spare_segments = 1,
+        .owner_submits = true, /* node_end_turn gathers */
         .visit = visit_record,
         .visit_context = &visitor,
     };

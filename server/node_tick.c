@@ -65,6 +65,17 @@ static void evict_idle_sessions(struct node *node, struct partition *partition, 
         entry_free(entry); /* the next tick tries again */
 }
 
+static void say_what_is_served(struct node *node)
+{
+    uint32_t serving = 0;
+
+    for (uint32_t i = 0; i < node->partition_count; i++)
+        serving += replica_serves(&node->partitions[i].replica) ? 1 : 0;
+    if (serving != node->serving_said)
+        log_info("server", "serving partitions=%u of=%u", serving, node->partition_count);
+    node->serving_said = serving;
+}
+
 void node_tick(struct node *node, uint64_t now_ms)
 {
     disk_look(&node->disk, wal_room(node->journal.wal));
@@ -78,6 +89,7 @@ void node_tick(struct node *node, uint64_t now_ms)
         if (replica_serves(&partition->replica))
             evict_idle_sessions(node, partition, now_ms);
     }
+    say_what_is_served(node);
     node_consider_checkpoint(node, now_ms);
     if (!wal_waiting(node->journal.wal) && !wal_busy(node->journal.wal))
         wal_mark(node->journal.wal); /* W3: damage to the last batch is told from a torn tail */
