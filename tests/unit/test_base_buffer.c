@@ -10,6 +10,16 @@
 #include "base/buffer.h"
 #include "base/error.h"
 
+/* The sanitizers otherwise take an allocation that cannot succeed for a fault of the caller. */
+#define SANITIZER_OPTIONS(name)                                                                    \
+    const char *name(void) __attribute__((visibility("default")));                                 \
+    const char *name(void)                                                                         \
+    {                                                                                              \
+        return "allocator_may_return_null=1";                                                      \
+    }
+SANITIZER_OPTIONS(__asan_default_options)
+SANITIZER_OPTIONS(__tsan_default_options)
+
 static void appended_bytes_come_back(void **state)
 {
     struct buffer buffer;

@@ -50,8 +50,10 @@ static int enter(void **state)
 static int leave(void **state)
 {
     struct place *place = *state;
-    const int status = (unlink(place->path) != 0) | (rmdir(place->root) != 0);
+    int status = unlink(place->path);
 
+    if (rmdir(place->root) != 0)
+        status = -1;
     free(place);
     return status;
 }
