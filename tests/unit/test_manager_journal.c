@@ -249,11 +249,12 @@ static void malformed_records_are_refused(void **state)
     struct error error = {0};
 
     (void)state;
-    for (uint16_t kind = JOURNAL_MAP; kind <= JOURNAL_RETIRED; kind++) {
-        assert_int_equal(apply_bytes(&membership, kind, garbage, sizeof garbage, &error),
+    for (int kind = JOURNAL_MAP; kind <= JOURNAL_RETIRED; kind++) {
+        assert_int_equal(apply_bytes(&membership, (uint16_t)kind, garbage, sizeof garbage, &error),
                          CAIRN_ECORRUPT);
         assert_non_null(strstr(error.message, "journal"));
-        assert_int_equal(apply_bytes(&membership, kind, garbage, 0, &error), CAIRN_ECORRUPT);
+        assert_int_equal(apply_bytes(&membership, (uint16_t)kind, garbage, 0, &error),
+                         CAIRN_ECORRUPT);
     }
     assert_int_equal(apply_bytes(&membership, JOURNAL_RETIRED + 1, garbage, 0, &error),
                      CAIRN_EVERSION);

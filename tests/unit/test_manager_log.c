@@ -55,11 +55,9 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct fixture *fixture = *state;
-    char command[128];
 
     close_log(fixture);
-    (void)snprintf(command, sizeof command, "rm -rf %s", fixture->directory);
-    assert_int_equal(system(command), 0);
+    remove_directory(fixture->directory);
     free(fixture);
     return 0;
 }

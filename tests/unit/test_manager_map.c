@@ -458,7 +458,7 @@ static void truncated_and_flipped_maps_never_break_a_rule(void **state)
 static void random_bytes_never_break_a_rule(void **state)
 {
     struct random random;
-    uint8_t data[256];
+    uint8_t data[256] = {0};
 
     (void)state;
     random_seed(&random, 20260131);

@@ -142,13 +142,11 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct fixture *fixture = *state;
-    char command[128];
 
     if (fixture->client != NULL)
         stop(fixture, SIGKILL);
     assert_int_equal(uv_loop_close(&fixture->loop), 0);
-    (void)snprintf(command, sizeof command, "rm -rf %s", fixture->directory);
-    assert_int_equal(system(command), 0);
+    remove_directory(fixture->directory);
     free(fixture);
     return 0;
 }
