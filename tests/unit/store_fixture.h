@@ -190,10 +190,10 @@ static inline void settle_in(struct fixture *fixture, enum layer layer)
 {
     if (layer == IN_FROZEN) {
         store_end_turn(fixture->store);
-        while (!store_checkpoint_start(fixture->store)) {
-            if (store_checkpoint_running(fixture->store))
-                break;
-            usleep(1000);
+        /* The thread may still free the last one's memtables; nothing may have changed. */
+        for (int tries = 0; tries < 100 && !store_checkpoint_running(fixture->store); tries++) {
+            if (!store_checkpoint_start(fixture->store))
+                usleep(1000);
         }
     } else if (layer == IN_LMDB) {
         store_checkpoint_now(fixture->store);
