@@ -214,10 +214,14 @@ static void without_descriptors_it_waits_and_does_not_spin(void **state)
     assert_true(turns < 50);
     assert_int_equal(fixture_stats(fixture).connections, 1);
 
+    /* With descriptors again, accepting goes on by itself. (Not all tools that run tests keep a
+     * connection in the backlog when they refuse the descriptor, so a new one decides.) */
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
-    RUN_UNTIL(fixture, fixture_stats(fixture).connections == 2);
+    int third = raw_connect(fixture->port);
+    RUN_UNTIL(fixture, fixture_stats(fixture).connections >= 2);
     close(waiting);
     close(second);
+    close(third);
 }
 
 static void calls_outlive_their_connection_and_the_server(void **state)
