@@ -13,8 +13,8 @@
 #include <stdint.h>
 
 enum {
-    PLACEMENT_POINTS = 256,      /* virtual nodes of one server */
-    PLACEMENT_SLACK_PERCENT = 10 /* how far above the average a server may be loaded */
+    PLACEMENT_POINTS = 256,     /* virtual nodes of one server */
+    PLACEMENT_SLACK_PERCENT = 5 /* how far above the average a server may be loaded */
 };
 
 struct placement {
@@ -29,8 +29,9 @@ uint32_t placement_limit(uint64_t items, size_t servers);
 
 /* Fills members[partition * replicas + rank] with server ids, the primary (rank 0) first. No server
  * is primary of more than placement_limit(partitions, server_count) partitions, nor holds more than
- * placement_limit(partitions * replicas, server_count) copies. CAIRN_EINVAL if there are fewer
- * servers than replicas, no servers or no partitions; CAIRN_ENOMEM. */
+ * placement_limit(partitions * replicas, server_count) copies unless no other server can take one.
+ * CAIRN_EINVAL if there are fewer servers than replicas, no servers or no partitions; CAIRN_ENOMEM.
+ */
 int placement_compute(const struct placement *placement, uint32_t *members);
 
 #endif
