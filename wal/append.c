@@ -148,6 +148,7 @@ static void start_part(struct wal *wal)
         .length = whole,
     };
     int rc = wal->backend->operations->start(wal->backend, &request);
+    wal->busy = rc == 0;
     if (rc != 0)
         wal_fail(wal, "%s: cannot write: %s",
                  segment_path(&wal->store, SEGMENT_FILE_LIVE, part->segment->sequence),
@@ -163,7 +164,6 @@ static void start_batch(struct wal *wal)
     wal->gathering->bytes = 0;
     wal->gathering->count = 0;
     wal->next_part = 0;
-    wal->busy = true;
     start_part(wal);
 }
 
@@ -176,6 +176,7 @@ static void advance(struct wal *wal, bool wait, bool more)
         const struct batch_part *part = &wal->in_flight->parts[wal->next_part];
         if (rc == BACKEND_UNDER_WAY)
             return;
+        wal->busy = false;
         if (rc < 0)
             wal_fail(wal, "%s: cannot write or sync: %s",
                      segment_path(&wal->store, SEGMENT_FILE_LIVE, part->segment->sequence),
@@ -184,9 +185,7 @@ static void advance(struct wal *wal, bool wait, bool more)
         wal->durable_lsn = part->last_lsn;
         wal->marked_lsn = wal->stated_lsn;
         wal->syncs++;
-        wal->next_part++;
-        wal->busy = wal->next_part < wal->in_flight->count;
-        if (wal->busy)
+        if (++wal->next_part < wal->in_flight->count)
             start_part(wal);
         else if (more && wal_waiting(wal))
             start_batch(wal);
