@@ -128,6 +128,22 @@ static void replaced_file_reads_back_whole(void **state)
     buffer_free(&buffer);
 }
 
+/* What a crash left under the temporary name is not mixed into the new file. */
+static void leftover_of_a_crash_is_overwritten(void **state)
+{
+    struct place *place = *state;
+    struct buffer buffer;
+
+    assert_int_equal(file_replace(in(place, "f.new"), "left by a crash", 15, &place->error), 0);
+    assert_int_equal(file_replace(in(place, "f"), "new", 3, &place->error), 0);
+    buffer_init(&buffer, 100);
+    assert_int_equal(file_read(in(place, "f"), &buffer, &place->error), 0);
+    assert_int_equal(buffer.length, 3);
+    assert_memory_equal(buffer.data, "new", 3);
+    assert_int_equal(count_files(place->root), 1);
+    buffer_free(&buffer);
+}
+
 static void empty_files_work(void **state)
 {
     struct place *place = *state;
@@ -270,6 +286,7 @@ int main(void)
         FILE_TEST(directories_are_made_with_parents),
         FILE_TEST(directory_errors_name_the_path),
         FILE_TEST(replaced_file_reads_back_whole),
+        FILE_TEST(leftover_of_a_crash_is_overwritten),
         FILE_TEST(empty_files_work),
         FILE_TEST(relative_paths_work),
         FILE_TEST(reading_appends_and_respects_the_limit),

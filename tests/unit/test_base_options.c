@@ -240,7 +240,7 @@ static void bytes_have_suffixes_and_limits(void **state)
                                           "4kk",
                                           "x",
                                           "99999999999999999999",
-                                          "18014398509481984K",
+                                          "18014398509481988K",
                                           "17000000T"};
     char message[256], line[64];
 
