@@ -1,0 +1,160 @@
+/* The runner counts what it did, ends as told, and reports failures; against a store in memory. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "bench/runner.h"
+
+enum { KEYS = 64 };
+
+/* What the sessions of a run share: which keys were written how often. */
+static struct {
+    _Atomic uint64_t puts[KEYS], calls, sessions, open_sessions;
+    uint64_t fail_at; /* this call fails; 0: none */
+    bool refuse;      /* the third session cannot be opened */
+} store;
+
+struct session {
+    bool busy;
+};
+
+static int open_session(const struct target_place *place, struct session **session,
+                        struct error *error)
+{
+    (void)place;
+    *session = NULL;
+    if (atomic_fetch_add(&store.sessions, 1) == 2 && store.refuse)
+        return error_set(error, CAIRN_EUNAVAILABLE, "memory: refused");
+    atomic_fetch_add(&store.open_sessions, 1);
+    *session = calloc(1, sizeof(**session));
+    return 0;
+}
+
+static void close_session(struct session *session)
+{
+    atomic_fetch_sub(&store.open_sessions, 1);
+    free(session);
+}
+
+static int count_call(struct session *session, struct error *error)
+{
+    assert_false(session->busy);
+    if (atomic_fetch_add(&store.calls, 1) + 1 == store.fail_at)
+        return error_set(error, CAIRN_EUNAVAILABLE, "memory: the call failed");
+    return 0;
+}
+
+static int put(struct session *session, struct bytes key, struct bytes value, struct error *error)
+{
+    char text[32] = {0};
+    (void)value;
+    memcpy(text, key.data, key.length);
+    atomic_fetch_add(&store.puts[strtoul(text + 1, NULL, 10)], 1);
+    return count_call(session, error);
+}
+
+static int get(struct session *session, struct bytes key, bool *found, struct error *error)
+{
+    (void)key;
+    *found = false;
+    return count_call(session, error);
+}
+
+static const struct target target_memory = {
+    .name = "memory", .open = open_session, .close = close_session, .put = put, .get = get};
+
+static struct run_plan make_plan(uint32_t connections, uint64_t operations)
+{
+    memset(&store, 0, sizeof(store));
+    return (struct run_plan){
+        .target = &target_memory,
+        .workload = {.shares = {100, 0, 0, 0}, .keys = KEYS, .key_bytes = 8, .value_bytes = 10},
+        .connections = connections,
+        .operations = operations,
+        .seed = 1,
+    };
+}
+
+static struct run_result result;
+
+static void a_count_is_done_exactly(void **state)
+{
+    (void)state;
+    struct error error = {0};
+    struct run_plan plan = make_plan(8, KEYS * 3);
+    plan.workload.order = KEYS_SEQUENTIAL;
+    assert_int_equal(run_workload(&plan, &result, &error), 0);
+    assert_int_equal(store.calls, KEYS * 3);
+    assert_int_equal(result.operations[BENCH_PUT], KEYS * 3);
+    assert_int_equal(histogram_count(&result.latency_ns[BENCH_PUT]), KEYS * 3);
+    for (size_t i = 0; i < KEYS; i++)
+        assert_int_equal(store.puts[i], 3);
+    assert_int_equal(store.sessions, 8);
+    assert_int_equal(store.open_sessions, 0);
+}
+
+static void a_time_ends_the_run_and_the_warm_up_is_not_counted(void **state)
+{
+    (void)state;
+    struct error error = {0};
+    struct run_plan plan = make_plan(2, 0);
+    plan.warm_up_ms = 50;
+    plan.measure_ms = 50;
+    assert_int_equal(run_workload(&plan, &result, &error), 0);
+    assert_true(result.operations[BENCH_PUT] > 0);
+    assert_true(store.calls > result.operations[BENCH_PUT]);
+    assert_true(result.seconds >= 0.05);
+}
+
+static void gets_that_find_nothing_are_counted(void **state)
+{
+    (void)state;
+    struct error error = {0};
+    struct run_plan plan = make_plan(3, 100);
+    plan.workload.shares[BENCH_PUT] = 0;
+    plan.workload.shares[BENCH_GET] = 100;
+    assert_int_equal(run_workload(&plan, &result, &error), 0);
+    assert_int_equal(result.missing, 100);
+}
+
+static void a_failure_ends_the_run_with_its_message(void **state)
+{
+    (void)state;
+    struct error error = {0};
+    struct run_plan plan = make_plan(4, UINT64_C(1) << 60);
+    store.fail_at = 1000;
+    assert_int_equal(run_workload(&plan, &result, &error), CAIRN_EUNAVAILABLE);
+    assert_string_equal(error.message, "memory: the call failed");
+    assert_int_equal(store.open_sessions, 0);
+}
+
+static void a_session_that_cannot_be_opened_ends_the_run_before_it_begins(void **state)
+{
+    (void)state;
+    struct error error = {0};
+    struct run_plan plan = make_plan(4, 1000);
+    store.refuse = true;
+    assert_int_equal(run_workload(&plan, &result, &error), CAIRN_EUNAVAILABLE);
+    assert_string_equal(error.message, "memory: refused");
+    assert_int_equal(store.calls, 0);
+    assert_int_equal(store.open_sessions, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_count_is_done_exactly),
+        cmocka_unit_test(a_time_ends_the_run_and_the_warm_up_is_not_counted),
+        cmocka_unit_test(gets_that_find_nothing_are_counted),
+        cmocka_unit_test(a_failure_ends_the_run_with_its_message),
+        cmocka_unit_test(a_session_that_cannot_be_opened_ends_the_run_before_it_begins),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

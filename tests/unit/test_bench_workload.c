@@ -1,0 +1,112 @@
+/* What the driver draws: shares of operations, keys of the asked length, all of them in order. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "bench/workload.h"
+
+static void shares_decide_what_is_drawn(void **state)
+{
+    (void)state;
+    struct workload workload = {.shares = {30, 60, 0, 10}};
+    unsigned drawn[BENCH_OPERATIONS] = {0};
+    struct random random;
+    random_seed(&random, 1);
+    for (int i = 0; i < 100000; i++)
+        drawn[workload_operation(&workload, &random)]++;
+    assert_in_range(drawn[BENCH_PUT], 29000, 31000);
+    assert_in_range(drawn[BENCH_GET], 59000, 61000);
+    assert_int_equal(drawn[BENCH_SCAN], 0);
+    assert_in_range(drawn[BENCH_REMOVE], 9000, 11000);
+    workload = (struct workload){.shares = {0, 0, 100, 0}};
+    assert_int_equal(workload_operation(&workload, &random), BENCH_SCAN);
+}
+
+static void keys_have_their_length_and_keep_their_order(void **state)
+{
+    (void)state;
+    const struct workload workload = {.keys = 1000, .key_bytes = 16};
+    char first[BENCH_KEY_MAX], second[BENCH_KEY_MAX];
+    assert_int_equal(workload_key_text(&workload, 0, first).length, 16);
+    assert_memory_equal(first, "k000000000000000", 16);
+    workload_key_text(&workload, 99, first);
+    workload_key_text(&workload, 100, second);
+    assert_memory_equal(first, "k000000000000099", 16);
+    assert_true(memcmp(first, second, 16) < 0);
+}
+
+static void keys_that_do_not_fit_are_refused(void **state)
+{
+    (void)state;
+    struct error error = {0};
+    struct workload workload = {.keys = 1000, .key_bytes = 4};
+    char text[BENCH_KEY_MAX];
+    assert_int_equal(workload_check(&workload, &error), 0);
+    assert_memory_equal(workload_key_text(&workload, 999, text).data, "k999", 4);
+    workload.keys = 1001;
+    assert_int_equal(workload_check(&workload, &error), CAIRN_EINVAL);
+    assert_non_null(strstr(error.message, "--key-size 4"));
+}
+
+static void sequential_keys_visit_each_once(void **state)
+{
+    (void)state;
+    const struct workload workload = {.order = KEYS_SEQUENTIAL, .keys = 100};
+    bool seen[100] = {false};
+    for (uint64_t i = 0; i < 100; i++)
+        seen[workload_key(&workload, NULL, i)] = true;
+    for (size_t i = 0; i < 100; i++)
+        assert_true(seen[i]);
+    assert_int_equal(workload_key(&workload, NULL, 100), 0);
+}
+
+static void uniform_keys_stay_in_range_and_spread(void **state)
+{
+    (void)state;
+    const struct workload workload = {.order = KEYS_UNIFORM, .keys = 10};
+    unsigned drawn[10] = {0};
+    struct random random;
+    random_seed(&random, 7);
+    for (uint64_t i = 0; i < 100000; i++)
+        drawn[workload_key(&workload, &random, i)]++;
+    for (size_t i = 0; i < 10; i++)
+        assert_in_range(drawn[i], 9000, 11000);
+}
+
+static void values_have_their_length_and_differ(void **state)
+{
+    (void)state;
+    struct values values;
+    struct random random;
+    random_seed(&random, 3);
+    assert_int_equal(values_init(&values, 100, 5), 0);
+    struct bytes one = values_pick(&values, &random), two = values_pick(&values, &random);
+    assert_int_equal(one.length, 100);
+    assert_memory_not_equal(one.data, two.data, 100);
+    for (size_t i = 0; i < 1000; i++) {
+        struct bytes value = values_pick(&values, &random);
+        assert_true((const char *)value.data + value.length <= values.pool + 100 + 4096);
+    }
+    values_free(&values);
+    assert_int_equal(values_init(&values, 0, 5), 0);
+    assert_int_equal(values_pick(&values, &random).length, 0);
+    values_free(&values);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(shares_decide_what_is_drawn),
+        cmocka_unit_test(keys_have_their_length_and_keep_their_order),
+        cmocka_unit_test(keys_that_do_not_fit_are_refused),
+        cmocka_unit_test(sequential_keys_visit_each_once),
+        cmocka_unit_test(uniform_keys_stay_in_range_and_spread),
+        cmocka_unit_test(values_have_their_length_and_differ),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
