@@ -178,7 +178,7 @@ int node_open(struct node *node, const struct node_options *options, uint64_t no
     if (status != CAIRN_OK)
         node_close(node);
     else
-        disk_look(&node->disk, wal_room(node->journal.wal));
+        node_look_at_disk(node);
     return status;
 }
 
@@ -236,6 +236,11 @@ void node_stop(struct node *node, uint64_t now_ms)
     while (store_checkpoint_running(node->store)) {
         clock_sleep_ms(1);
         node_checkpoint_finish(node);
+    }
+    node_look_at_disk(node);
+    if (!disk_can_checkpoint(&node->disk)) {
+        log_warn("server", "no room for a checkpoint: the next start replays the log");
+        return;
     }
     node->checkpoint_cut_lsn = node_first_unapplied_lsn(node);
     store_checkpoint_now(node->store);

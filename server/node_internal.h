@@ -6,6 +6,8 @@
 
 /* The LSN of the oldest entry in the log that is not applied, or the next one to be given out. */
 uint64_t node_first_unapplied_lsn(const struct node *node);
+/* W7: asks how much room there is. */
+void node_look_at_disk(struct node *node);
 /* Starts a checkpoint if the memtable is large or old. */
 void node_consider_checkpoint(struct node *node, uint64_t now_ms);
 /* Does what a step of a partition's core asked for. */

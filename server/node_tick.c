@@ -7,6 +7,7 @@
 
 enum {
     CHECKPOINT_AGE_MS = 5 * 60 * 1000,
+    FULL_DISK_AGE_MS = 1000,
     SESSION_IDLE_MS = 24 * 60 * 60 * 1000, /* S4 */
 };
 
@@ -26,11 +27,13 @@ uint64_t node_first_unapplied_lsn(const struct node *node)
 void node_consider_checkpoint(struct node *node, uint64_t now_ms)
 {
     uint64_t live = store_live_bytes(node->store);
-    bool old = live > 0 && now_ms - node->checkpoint_started_ms > CHECKPOINT_AGE_MS;
+    uint64_t age_ms = now_ms - node->checkpoint_started_ms;
+    /* W7: deletes free pages only once they are in LMDB. */
+    uint64_t age_limit_ms = node->disk.refuse_writes ? FULL_DISK_AGE_MS : CHECKPOINT_AGE_MS;
 
-    if (live < node->memtable_limit_bytes && !old)
+    if (live < node->memtable_limit_bytes && (live == 0 || age_ms <= age_limit_ms))
         return;
-    if (store_checkpoint_running(node->store))
+    if (store_checkpoint_running(node->store) || !disk_can_checkpoint(&node->disk))
         return;
     /* W6: everything below is applied, so the checkpoint that freezes now holds it. */
     node->checkpoint_cut_lsn = node_first_unapplied_lsn(node);
@@ -65,6 +68,14 @@ static void evict_idle_sessions(struct node *node, struct partition *partition, 
         entry_free(entry); /* the next tick tries again */
 }
 
+void node_look_at_disk(struct node *node)
+{
+    struct store_stats stats;
+
+    store_stats(node->store, &stats);
+    disk_look(&node->disk, wal_room(node->journal.wal), stats.free_bytes);
+}
+
 static void say_what_is_served(struct node *node)
 {
     uint32_t serving = 0;
@@ -78,7 +89,7 @@ static void say_what_is_served(struct node *node)
 
 void node_tick(struct node *node, uint64_t now_ms)
 {
-    disk_look(&node->disk, wal_room(node->journal.wal));
+    node_look_at_disk(node);
     for (uint32_t i = 0; i < node->partition_count; i++) {
         struct partition *partition = &node->partitions[i];
         struct replica_event event = {.kind = REPLICA_EVENT_TICK, .now_ms = now_ms};

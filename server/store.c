@@ -289,4 +289,5 @@ void store_stats(const struct store *store, struct store_stats *stats)
     stats->map_growths = lmdb_map_growths(store->lmdb);
     stats->checksum_errors = store->checksum_errors;
     stats->pages_bytes = lmdb_pages_bytes(store->lmdb);
+    stats->free_bytes = lmdb_free_bytes(store->lmdb);
 }

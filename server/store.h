@@ -150,7 +150,8 @@ void store_checkpoint_now(struct store *store);
 
 struct store_stats {
     uint64_t checkpoints, commits, map_growths, checksum_errors;
-    uint64_t pages_bytes; /* LMDB pages in use */
+    uint64_t pages_bytes; /* LMDB's file up to the last page in use */
+    uint64_t free_bytes;  /* of these, pages that a later checkpoint may reuse */
 };
 void store_stats(const struct store *store, struct store_stats *stats);
 

@@ -36,7 +36,7 @@ struct lmdb {
     pthread_rwlock_t map_lock;
     bool has_map_lock;
     uint64_t map_bytes; /* the checkpoint thread's */
-    _Atomic uint64_t pages_bytes, map_growths;
+    _Atomic uint64_t pages_bytes, used_bytes, map_growths;
     char path[PATH_MAX]; /* of data.mdb, for messages */
 };
 
@@ -107,6 +107,22 @@ static void note_pages(struct lmdb *lmdb)
         atomic_store(&lmdb->pages_bytes, ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize);
 }
 
+/* The pages that some table holds as `txn` leaves them; all others of the file are free for reuse.
+ */
+static void note_used(struct lmdb *lmdb, MDB_txn *txn)
+{
+    enum { FREE_TABLE = 0, MAIN_TABLE = 1, META_PAGES = 2 }; /* LMDB's own, by number */
+    uint64_t pages = META_PAGES;
+    MDB_stat stat = {0};
+    MDB_dbi tables[LMDB_TABLE_COUNT + 2] = {FREE_TABLE, MAIN_TABLE};
+    memcpy(tables + 2, lmdb->tables, sizeof(lmdb->tables));
+    for (size_t i = 0; i < LMDB_TABLE_COUNT + 2; i++) {
+        if (mdb_stat(txn, tables[i], &stat) == 0)
+            pages += stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages;
+    }
+    atomic_store(&lmdb->used_bytes, pages * stat.ms_psize);
+}
+
 static int lock_init(struct lmdb *lmdb)
 {
     pthread_rwlockattr_t attributes;
@@ -143,6 +159,7 @@ static int tables_open(struct lmdb *lmdb, struct error *error)
         mdb_txn_abort(txn);
         return lmdb_error(lmdb, error, "open its tables", failure);
     }
+    note_used(lmdb, txn);
     failure = mdb_txn_commit(txn);
     return failure == 0 ? CAIRN_OK : lmdb_error(lmdb, error, "commit", failure);
 }
@@ -231,6 +248,12 @@ void lmdb_close(struct lmdb *lmdb)
 uint64_t lmdb_pages_bytes(const struct lmdb *lmdb)
 {
     return atomic_load(&lmdb->pages_bytes);
+}
+
+uint64_t lmdb_free_bytes(const struct lmdb *lmdb)
+{
+    uint64_t pages = atomic_load(&lmdb->pages_bytes), used = atomic_load(&lmdb->used_bytes);
+    return pages > used ? pages - used : 0;
 }
 
 uint64_t lmdb_map_growths(const struct lmdb *lmdb)
@@ -404,6 +427,7 @@ static int write_once(struct lmdb *lmdb, lmdb_fill fill, void *context, const ch
         return failure;
     }
     *action = "commit";
+    note_used(lmdb, writer.txn);
     return mdb_txn_commit(writer.txn);
 }
 

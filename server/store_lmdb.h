@@ -68,6 +68,7 @@ int lmdb_delete(struct lmdb_writer *writer, enum lmdb_table table, struct slice 
 
 /* From any thread. */
 uint64_t lmdb_pages_bytes(const struct lmdb *lmdb); /* up to the last page in use */
+uint64_t lmdb_free_bytes(const struct lmdb *lmdb);  /* of these, pages that may be reused */
 uint64_t lmdb_map_growths(const struct lmdb *lmdb);
 
 #endif
