@@ -36,8 +36,9 @@ typedef void (*rpc_done)(void *context, int status, const void *result, const st
 int rpc_client_open(uv_loop_t *loop, const struct address *address,
                     const struct rpc_client_options *options, struct rpc_client **client);
 /* Encodes `args` before it returns. `timeout_ms` counts from now and covers connecting. On success
- * `*call_id` (may be NULL) names the call for rpc_client_cancel. CAIRN_EFULL, CAIRN_ETOOBIG and
- * CAIRN_ENOMEM mean that nothing was sent and `done` will not be called. */
+ * `*call_id` (may be NULL) names the call for rpc_client_cancel. CAIRN_EFULL, CAIRN_ETOOBIG,
+ * CAIRN_ENOMEM and, once the client is being closed, CAIRN_ECANCELED mean that nothing was sent and
+ * `done` will not be called. */
 int rpc_client_call(struct rpc_client *client, const struct rpc_program *program,
                     uint32_t procedure, const void *args, uint64_t timeout_ms, rpc_done done,
                     void *context, uint64_t *call_id);
@@ -45,7 +46,8 @@ int rpc_client_call(struct rpc_client *client, const struct rpc_program *program
  * answer is dropped. Unknown ids are ignored. */
 void rpc_client_cancel(struct rpc_client *client, uint64_t call_id);
 bool rpc_client_connected(const struct rpc_client *client);
-/* Breaks the connection, ends all calls as above, frees from the loop, then calls `closed`. */
+/* Breaks the connection, ends all calls as above, frees from the loop, then calls `closed`; not
+ * before a name resolution that is under way has ended, which nothing can interrupt. */
 void rpc_client_close(struct rpc_client *client, void (*closed)(void *context), void *context);
 
 #endif

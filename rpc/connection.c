@@ -255,6 +255,8 @@ void connection_turn_begin(struct connection *connection)
             return;
         }
         buffer_consume(&connection->held, connection->held.length - input.length);
+    }
+    if (connection->held.length == 0 && !connection->handler->paused(connection)) {
         /* The time that the peer was kept waiting is not its fault. */
         connection->record_since_ms = 0;
         note_record_time(connection);

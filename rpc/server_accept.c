@@ -5,11 +5,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "rpc/server_internal.h"
 
-enum { BACKLOG = 1024, ACCEPTS_PER_TURN = 64 };
+enum { BACKLOG = 1024, ACCEPTS_PER_TURN = 64, WARN_INTERVAL_MS = 60000 };
 
 static int bind_one(const struct addrinfo *info, uint16_t *port)
 {
@@ -62,7 +63,9 @@ int server_bind(const struct address *address, int *fd, uint16_t *port, struct e
  * when a connection closed, or at the next sweep. */
 static void pause_accepting(struct rpc_server *server, int reason)
 {
-    if (!server->accept_paused) {
+    uint64_t now_ms = clock_now_ms();
+    if (server->warned_ms == 0 || now_ms - server->warned_ms >= WARN_INTERVAL_MS) {
+        server->warned_ms = now_ms;
         log_warn("rpc", "cannot accept connections for now: %s port=%u connections=%llu",
                  strerror(reason), (unsigned)server->port,
                  (unsigned long long)server->stats.connections);
@@ -104,6 +107,6 @@ void server_accept_retry(struct rpc_server *server)
 {
     if (server->accept_paused && !server->closing &&
         !uv_is_active((uv_handle_t *)&server->listener)) {
-        server_accept_start(server); /* accept_paused stays until one succeeds: one log line */
+        server_accept_start(server);
     }
 }

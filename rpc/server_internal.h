@@ -43,7 +43,8 @@ struct rpc_server {
     int listen_fd;
     uint16_t port;
     uint64_t sweep_ms;
-    bool accept_paused; /* no descriptor was free; said once in the log */
+    bool accept_paused; /* no descriptor was free */
+    uint64_t warned_ms; /* when the log last said so, 0: never */
     bool closing;
     unsigned open_handles;
     size_t memory;

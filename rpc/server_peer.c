@@ -73,7 +73,10 @@ static bool sweep_peer(struct peer *peer, uint64_t now_ms)
 {
     struct connection *connection = &peer->io;
     const struct rpc_server_options *options = &peer->server->options;
-    if (connection->record_since_ms != 0 &&
+    /* A record that we do not read because of our own replies is not late; one that we do not read
+     * because memory is short is: ending it is what frees memory. */
+    bool reading = (connection->events & UV_READABLE) != 0 || peer->starved;
+    if (reading && connection->record_since_ms != 0 &&
         now_ms - connection->record_since_ms >= options->record_timeout_ms) {
         peer_end(peer, CAIRN_ETIMEDOUT);
         return false;
@@ -90,7 +93,7 @@ static bool sweep_peer(struct peer *peer, uint64_t now_ms)
         peer->starved = false;
         connection_resume(connection);
     }
-    return peer->starved || connection->blocked || connection->record_since_ms != 0;
+    return peer->starved || connection->blocked || (reading && connection->record_since_ms != 0);
 }
 
 static void on_sweep(uv_timer_t *timer)
