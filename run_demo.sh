@@ -298,12 +298,12 @@ failures() {
     refused cairn --colour put k v
     refused cairn put "$(printf 'k%.0s' {1..481})" v
     refused cairn put "" v
-    refused cairn-manager --listen 127.0.0.1:0 --servers nonsense --data "$WORK/m"
+    refused cairn-manager --listen 127.0.0.1:1 --servers nonsense --data "$WORK/m"
     say "A resource that is not there"
     free_ports
     refused cairn --manager "$MANAGER" --timeout 500 get k
     : >"$WORK/file"
-    refused cairn-server --id 0 --manager "$MANAGER" --listen 127.0.0.1:0 --data "$WORK/file"
+    refused cairn-server --id 0 --manager "$MANAGER" --listen 127.0.0.1:1 --data "$WORK/file"
     say "A contradiction: the directory was made for other settings"
     start_manager
     until [ -e "$WORK/m/IDENTITY" ]; do sleep 0.05; done

@@ -4,7 +4,7 @@ import shutil
 import unittest
 
 import formats
-from cluster import CairnTest, program, run
+from cluster import HOST, CairnTest, free_port, program, run
 
 
 class DataDirectories(CairnTest):
@@ -90,8 +90,9 @@ class DataDirectories(CairnTest):
         os.chmod(closed, 0o555)
         nobody = {"user": 65534, "group": 65534, "extra_groups": []} if os.getuid() == 0 else {}
         for name, arguments in (
-                ("cairn-manager", ["--listen", "127.0.0.1:0", "--servers", "127.0.0.1:1"]),
-                ("cairn-server", ["--id", "0", "--manager", "127.0.0.1:1", "--listen", "127.0.0.1:0"])):
+                ("cairn-manager", ["--listen", f"{HOST}:{free_port()}", "--servers", "127.0.0.1:1"]),
+                ("cairn-server", ["--id", "0", "--manager", "127.0.0.1:1", "--listen",
+                                  f"{HOST}:{free_port()}"])):
             for data in (closed, os.path.join(closed, "new")):
                 done = run([os.path.join(folder, name), *arguments, "--data", data], cwd="/", **nobody)
                 self.expect(done, 2, "")

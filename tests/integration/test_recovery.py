@@ -42,14 +42,21 @@ class Restarts(CairnTest):
             c.servers[0].start()
             c.wait_ready()
             self.verify(c)
-            self.assertEqual("0", recovered(c.servers[0].log())["log_entries"])
+            for partition in c.status()["partitions"]:
+                # LMDB holds all but the entry with which the server took the lead again (R6).
+                self.assertEqual(partition["last_index"] - 1, partition["checkpoint_index"])
 
     def test_a_manager_restarted_keeps_the_map(self):
         c = self.cluster(servers=3)
         self.fill(c)
         before = {p["partition"]: p["primary"] for p in c.status()["partitions"]}
+        client = Workload(c.manager_address)
+        self.addCleanup(client.kill)
+        client.call("GET k0")
         c.manager.crash()
-        self.verify(c)  # a stopped manager stops no healthy partition...
+        for n in range(50):  # who knows the map needs no manager
+            self.assertEqual(f"GET k{n} v{n}", client.call(f"GET k{n}"))
+        self.assertEqual("SWAP new null", client.call("SWAP new v"))
         c.manager.start()
         c.wait_ready()
         self.assertEqual(before, {p["partition"]: p["primary"] for p in c.status()["partitions"]})

@@ -1,8 +1,10 @@
 """Workload mode: one call a line, one answer a line, in order; garbage costs one line only."""
 import random
+import subprocess
+import time
 import unittest
 
-from cluster import CairnTest
+from cluster import CairnTest, clean_environment, program
 from workload import Workload
 
 
@@ -82,17 +84,25 @@ class WorkloadMode(CairnTest):
         self.assertEqual(0, client.stop())
 
     def test_a_closed_output_ends_the_client(self):
-        client = Workload(self.c.manager_address)
+        client = subprocess.Popen([program("cairn"), "--manager", self.c.manager_address, "workload"],
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                  stderr=subprocess.DEVNULL, env=clean_environment())
+        self.addCleanup(client.wait)
         self.addCleanup(client.kill)
-        client.call("PUT k v")
-        client.process.stdout.close()
+        client.stdout.close()
         try:
-            for _ in range(50):
-                client.send("GET k")
+            for _ in range(100):
+                client.stdin.write(b"GET k\n")
+                client.stdin.flush()
+                time.sleep(0.01)
+            self.fail("the client reads on though nobody hears its answers")
         except BrokenPipeError:
             pass
-        client.process.stdin.close()
-        client.process.wait(20)
+        try:
+            client.stdin.close()
+        except BrokenPipeError:
+            pass
+        self.assertNotEqual(0, client.wait(20))
 
     def test_calls_wait_while_a_server_is_down_and_succeed_when_it_returns(self):
         key = self.c.key_on(0)

@@ -164,7 +164,11 @@ class Cluster:
         self.servers = [self.make_server(i) for i in range(servers)]
         self.extra = []
         if start:
-            self.start()
+            try:
+                self.start()
+            except BaseException:
+                self.close()
+                raise
 
     def manager_command(self, *options):
         return [program("cairn-manager"), "--listen", self.manager_address,

@@ -64,7 +64,11 @@ def records(path):
         at += 40 + (length + 7) // 8 * 8
 
 
+def last_written(directory):
+    """The newest segment that holds records; those after it wait for theirs."""
+    return [path for path in segments(directory) if any(records(path))][-1]
+
+
 def ends_with_mark(directory):
     """Is everything in the log below a synced mark, as it is once the log was idle?"""
-    found = list(records(segments(directory)[-1]))
-    return bool(found) and found[-1][1] == 0
+    return list(records(last_written(directory)))[-1][1] == 0
