@@ -111,12 +111,24 @@ say() {
     printf '\n# %s\n' "$*"
 }
 
+# A command line as one would type it; long words are cut.
+typed() {
+    local word
+    printf '$'
+    for word in "$@"; do
+        [ ${#word} -le 80 ] || word=${word:0:60}...
+        case $word in
+        *[!A-Za-z0-9_.,:/=-]* | '') printf " '%s'" "$word" ;;
+        *) printf ' %s' "$word" ;;
+        esac
+    done
+    printf '\n'
+}
+
 # Prints a command as one would type it, what it prints, and its exit code unless that is 0.
 show() {
     local code=0
-    printf '$ cairn'
-    printf ' %s' "$@"
-    printf '\n'
+    typed cairn "$@"
     "$BIN"/cairn --manager "$MANAGER" "$@" 2>&1 || code=$?
     [ "$code" -eq 0 ] || echo "(exit $code)"
 }
@@ -201,7 +213,7 @@ find_keys() {
     living= dead=
     for ((n = 0; n < 50; n++)); do
         case $(get_code "client0-$n") in
-        0 | 1) living=client0-$n ;;
+        0) living=client0-$n ;;
         3) dead=client0-$n ;;
         esac
         [ -z "$living" ] || [ -z "$dead" ] || return 0
@@ -284,9 +296,7 @@ stop_all() {
 refused() {
     local code=0 name=$1 output
     shift
-    printf '$ %s' "$name"
-    printf ' %.60s' "$@"
-    printf '\n'
+    typed "$name" "$@"
     output=$("$BIN/$name" "$@" 2>&1 >/dev/null </dev/null) || code=$?
     grep '^ERROR: ' <<<"$output" || fail "no explanation: $output"
     echo "(exit $code)"
@@ -304,13 +314,14 @@ failures() {
     refused cairn --manager "$MANAGER" --timeout 500 get k
     : >"$WORK/file"
     refused cairn-server --id 0 --manager "$MANAGER" --listen 127.0.0.1:1 --data "$WORK/file"
-    say "A contradiction: the directory was made for other settings"
+    say "A data directory that another process uses"
     start_manager
     until [ -e "$WORK/m/IDENTITY" ]; do sleep 0.05; done
     refused cairn-manager --listen "$MANAGER" --servers "$ADDRESSES" --data "$WORK/m"
     kill -TERM "${pids[m]}"
     wait "${pids[m]}" || true
     unset "pids[m]"
+    say "A data directory that was made with other settings"
     refused cairn-manager --listen "$MANAGER" --servers "$ADDRESSES" --replicas 1 --partitions 99 \
         --data "$WORK/m"
     echo
