@@ -104,6 +104,42 @@ static void put_comes_back_as_sent(void **state)
     xdr_free(put->xdr_args, &got);
 }
 
+/* The example of FORMATS.md, byte by byte: a change of it breaks every client there is. */
+static void put_is_on_the_wire_as_documented(void **state)
+{
+    static const uint8_t wanted_args[] = {
+        0,    0,    0,    0,    0,    0,    0,    0,    /* cluster */
+        0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, /* client */
+        0,    0,    0,    0,    0,    0,    0,    1,    /* number */
+        0,    0,    0,    0,                            /* conditional */
+        0,    0,    0,    0,    0,    0,    0,    0,    /* if_version */
+        0,    0,    0,    0,    0,    0,    0,    0,    /* ttl_ms */
+        0,    0,    0,    4,    'c',  'i',  't',  'y',  /* key */
+        0,    0,    0,    5,    'B',  'e',  'r',  'n',  /* value */
+        '!',  0,    0,    0,
+    };
+    static const uint8_t wanted_result[] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+    const struct rpc_procedure *put = &program_server.procedures[2];
+    put_args args = {.client = UINT64_C(0x1122334455667788), .number = 1};
+    put_result result = {.status = SERVER_OK};
+    char wire[200];
+    XDR xdrs;
+
+    (void)state;
+    args.key = view_of_text("city");
+    args.value = view_of_text("Bern!");
+    result.put_result_u.done.key_version = 1;
+    memset(wire, 0x55, sizeof wire);
+    xdrmem_create(&xdrs, wire, sizeof wire, XDR_ENCODE);
+    assert_true(put->xdr_args(&xdrs, &args));
+    assert_int_equal(XDR_GETPOS(&xdrs), sizeof wanted_args);
+    assert_memory_equal(wire, wanted_args, sizeof wanted_args);
+    xdrmem_create(&xdrs, wire, sizeof wire, XDR_ENCODE);
+    assert_true(put->xdr_result(&xdrs, &result));
+    assert_int_equal(XDR_GETPOS(&xdrs), sizeof wanted_result);
+    assert_memory_equal(wire, wanted_result, sizeof wanted_result);
+}
+
 static void try_decoding(xdrproc_t code, size_t size, uint8_t *wire, u_int length)
 {
     void *message = calloc(1, size + 1);
@@ -150,6 +186,7 @@ int main(void)
         cmocka_unit_test(entries_stand_at_their_numbers),
         cmocka_unit_test(null_procedure_is_empty_on_the_wire),
         cmocka_unit_test(put_comes_back_as_sent),
+        cmocka_unit_test(put_is_on_the_wire_as_documented),
         cmocka_unit_test(garbage_is_decoded_or_refused),
     };
 
