@@ -35,7 +35,7 @@ class WalDamage(CairnTest):
         path = formats.last_written(os.path.join(self.server.data, "wal"))
         what = damage(path)
         self.server.start()
-        wait_until(lambda: not self.server.running() or " role=primary" in self.server.log(),
+        wait_until(lambda: not self.server.running() or " serving " in self.server.log(),
                    f"{what}: starts or refuses")
         if self.server.running():
             self.served(what)
