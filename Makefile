@@ -95,7 +95,7 @@ LINK_LIBS_fuzz    := $(LIBS_fuzz) $(LINK_LIBS_base)
 PROGRAMS := cairn-server cairn-manager cairn cairn-bench
 LIBRARIES := $(OUT)/libcairn.a $(OUT)/libcairn.so.0
 
-.PHONY: all help unit clean install
+.PHONY: all help unit clean install uninstall
 all: $(PROGRAMS:%=$(BIN)/%) $(LIBRARIES)
 
 help:
@@ -149,6 +149,54 @@ $(eval $(call PROGRAM_RULE,cairn-server,server))
 $(eval $(call PROGRAM_RULE,cairn-manager,manager))
 $(eval $(call PROGRAM_RULE,cairn,client))
 $(eval $(call PROGRAM_RULE,cairn-bench,bench))
+
+# --- libcairn ----------------------------------------------------------------------------------------
+# One relocatable object with the client and what it needs of the modules below. All names but the
+# public ones are hidden; made local, none of them can clash with a user's or be reached by one.
+LIBCAIRN_LIBS := -ljansson $(LINK_LIBS_rpc)
+# Sanitizers leave their own names to the program.
+LIBCAIRN_DEFS_release := -Wl,--no-undefined
+LIBCAIRN_DEFS_debug   := -Wl,--no-undefined
+
+$(OUT)/libcairn.o: $(ARCHIVES_client)
+	$(CC) $(VARIANT_FLAGS_$(VARIANT)) -nostdlib -r -Wl,--whole-archive $< -Wl,--no-whole-archive \
+	    -Wl,--start-group $(filter-out $<,$^) -Wl,--end-group -o $@.tmp
+	objcopy --localize-hidden $@.tmp $@
+	@rm -f $@.tmp
+
+$(OUT)/libcairn.a: $(OUT)/libcairn.o
+	@rm -f $@
+	ar rcs $@ $<
+
+$(OUT)/libcairn.so.0: $(OUT)/libcairn.o
+	$(LINK) -shared -Wl,-soname,libcairn.so.0 -Wl,-z,now $(LIBCAIRN_DEFS_$(VARIANT)) $< $(LIBCAIRN_LIBS) -o $@
+
+$(OUT)/cairn.pc: client/cairn.pc.in VERSION FORCE
+	@mkdir -p $(@D)
+	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $< > $@
+.PHONY: FORCE
+FORCE:
+
+## make install         programs, library, header, cairn.pc and man page under PREFIX [/usr/local];
+##                      DESTDIR goes in front of every path
+INSTALL_DIR := $(DESTDIR)$(PREFIX)
+install: all $(OUT)/cairn.pc
+	install -d $(INSTALL_DIR)/bin $(INSTALL_DIR)/include $(INSTALL_DIR)/lib/pkgconfig \
+	    $(INSTALL_DIR)/share/man/man1
+	install -m 755 $(PROGRAMS:%=$(BIN)/%) $(INSTALL_DIR)/bin
+	install -m 644 client/cairn.h $(INSTALL_DIR)/include
+	install -m 644 $(OUT)/libcairn.a $(INSTALL_DIR)/lib
+	install -m 755 $(OUT)/libcairn.so.0 $(INSTALL_DIR)/lib
+	ln -sf libcairn.so.0 $(INSTALL_DIR)/lib/libcairn.so
+	install -m 644 $(OUT)/cairn.pc $(INSTALL_DIR)/lib/pkgconfig
+	install -m 644 client/cairn.1 $(INSTALL_DIR)/share/man/man1
+
+## make uninstall       removes what install put there
+uninstall:
+	rm -f $(PROGRAMS:%=$(INSTALL_DIR)/bin/%) $(INSTALL_DIR)/include/cairn.h \
+	    $(INSTALL_DIR)/lib/libcairn.a $(INSTALL_DIR)/lib/libcairn.so.0 \
+	    $(INSTALL_DIR)/lib/libcairn.so $(INSTALL_DIR)/lib/pkgconfig/cairn.pc \
+	    $(INSTALL_DIR)/share/man/man1/cairn.1
 
 # --- unit tests: one cmocka program per tests/unit/test_<module>_<behaviour>.c --------------------
 UNIT_SOURCES := $(wildcard tests/unit/test_*.c)

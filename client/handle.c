@@ -21,7 +21,7 @@ static void on_timer(uv_timer_t *timer)
 /* The wait that this ends looks at `interrupted` itself. */
 static void on_wake(uv_async_t *wake)
 {
-    (void)wake;
+    uv_stop(wake->loop);
 }
 
 static int open_loop(cairn_t *db)
@@ -194,6 +194,15 @@ bool client_turn(cairn_t *db)
         return false;
     }
     uv_run(&db->loop, UV_RUN_ONCE);
+    return !db->interrupted;
+}
+
+bool client_run(cairn_t *db)
+{
+    if (db->interrupted) {
+        return false;
+    }
+    uv_run(&db->loop, UV_RUN_DEFAULT);
     return !db->interrupted;
 }
 

@@ -46,6 +46,10 @@ uint64_t client_left_ms(uint64_t deadline_ms);
 
 /* Runs the loop once: blocks until something happens. False when the handle was interrupted. */
 bool client_turn(cairn_t *db);
+/* Runs the loop until a callback calls uv_stop, as that of an operation does when its answer comes.
+ * False when the handle was interrupted. This is the hot path: with UV_RUN_ONCE libuv would poll
+ * once without blocking, to no avail, because bytes to be sent keep its idle phase busy. */
+bool client_run(cairn_t *db);
 /* Runs the loop until `*flag` is true, `delay_ms` has passed (which is no failure), or the handle
  * was interrupted: only then false. `flag` may be NULL. */
 bool client_wait(cairn_t *db, const bool *flag, uint64_t delay_ms);

@@ -134,6 +134,7 @@ static void on_done(void *context, int status, const void *result, const struct 
 
     operation->answered = true;
     operation->rpc_status = status;
+    uv_stop(&operation->db->loop);
     if (status != CAIRN_OK) {
         operation->error = *error;
     } else if (operation->procedure == SERVER_GET) {
@@ -205,7 +206,7 @@ static void attempt(struct operation *operation)
         return;
     }
     while (!operation->answered) {
-        if (!client_turn(db)) {
+        if (!client_run(db)) {
             cancel(operation, rpc, call_id);
         }
     }
