@@ -12,8 +12,7 @@
 
 static const uint64_t NOT_ARMED = UINT64_MAX;
 
-/* --- finishing ----------------------------------------------------------------------------------
- */
+/* --- finishing ------------------------------------------------------------- */
 
 static void call_to_pool(struct rpc_client *client, struct client_call *call)
 {
@@ -99,8 +98,7 @@ static void give_up(struct rpc_client *client, struct client_call *call, const c
     finish(client, call, unsent ? CAIRN_EUNAVAILABLE : CAIRN_EUNKNOWN, reason, 0);
 }
 
-/* --- time ---------------------------------------------------------------------------------------
- */
+/* --- time ------------------------------------------------------------------ */
 
 static void on_timer(uv_timer_t *timer)
 {
@@ -143,8 +141,7 @@ void client_arm(struct rpc_client *client, uint64_t due_ms)
     uv_timer_start(&client->timer, on_timer, due_ms > now_ms ? due_ms - now_ms : 0, 0);
 }
 
-/* --- answers ------------------------------------------------------------------------------------
- */
+/* --- answers --------------------------------------------------------------- */
 
 void client_on_record(struct connection *connection, const struct record *record)
 {
@@ -169,8 +166,7 @@ void client_on_record(struct connection *connection, const struct record *record
     xdr_free(procedure->xdr_result, client->result);
 }
 
-/* --- calls --------------------------------------------------------------------------------------
- */
+/* --- calls ----------------------------------------------------------------- */
 
 static int reserve_result(struct rpc_client *client, size_t size)
 {
@@ -286,8 +282,7 @@ bool rpc_client_connected(const struct rpc_client *client)
     return client->state == LINK_CONNECTED;
 }
 
-/* --- the client's life --------------------------------------------------------------------------
- */
+/* --- the client's life ----------------------------------------------------- */
 
 int rpc_client_open(uv_loop_t *loop, const struct address *address,
                     const struct rpc_client_options *options, struct rpc_client **out)

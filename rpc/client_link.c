@@ -19,8 +19,7 @@ enum {
     KEEPALIVE_COUNT = 3
 };
 
-/* --- the connection -----------------------------------------------------------------------------
- */
+/* --- the connection -------------------------------------------------------- */
 
 static bool on_paused(struct connection *connection)
 {
@@ -81,8 +80,7 @@ bool client_link_is_stale(const struct rpc_client *client)
     return got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
 }
 
-/* --- attempts -----------------------------------------------------------------------------------
- */
+/* --- attempts -------------------------------------------------------------- */
 
 static void on_attempt_closed(uv_handle_t *handle)
 {
@@ -232,8 +230,7 @@ void client_connect_expired(struct rpc_client *client, uint64_t now_ms)
     }
 }
 
-/* --- names --------------------------------------------------------------------------------------
- */
+/* --- names ----------------------------------------------------------------- */
 
 static bool take_numeric(struct rpc_client *client)
 {

@@ -31,8 +31,7 @@ void connection_init(struct connection *connection, struct turn *turn,
     buffer_init(&connection->output, output_limit);
 }
 
-/* --- the queue of the turn ----------------------------------------------------------------------
- */
+/* --- the queue of the turn ------------------------------------------------- */
 
 static void enqueue(struct connection *connection)
 {
@@ -71,8 +70,7 @@ void connection_resume(struct connection *connection)
     }
 }
 
-/* --- polling ------------------------------------------------------------------------------------
- */
+/* --- polling --------------------------------------------------------------- */
 
 static void on_poll(uv_poll_t *poll, int status, int events);
 
@@ -118,8 +116,7 @@ int connection_attach(struct connection *connection, uv_loop_t *loop, int fd)
     return 0;
 }
 
-/* --- input --------------------------------------------------------------------------------------
- */
+/* --- input ----------------------------------------------------------------- */
 
 /* Hands out records until the input is used up, the connection is over or paused. What remains in
  * `input` then waits. */
@@ -190,7 +187,6 @@ static bool read_and_deliver(struct connection *connection)
         connection_end(connection, CAIRN_EIO, got < 0 ? errno : 0);
         return false;
     }
-    connection->bytes_read += (uint64_t)got;
     deliver(connection, &input);
     if (connection->ended) {
         return true;
@@ -269,8 +265,7 @@ void connection_turn_begin(struct connection *connection)
     moved(connection);
 }
 
-/* --- output -------------------------------------------------------------------------------------
- */
+/* --- output ---------------------------------------------------------------- */
 
 /* Frees what was sent; whole words only, so that records stay aligned. */
 static void drop_sent(struct connection *connection)
@@ -346,8 +341,7 @@ void connection_trim(struct connection *connection)
     record_reader_trim(&connection->reader);
 }
 
-/* --- the end ------------------------------------------------------------------------------------
- */
+/* --- the end --------------------------------------------------------------- */
 
 static void release(struct connection *connection)
 {

@@ -75,7 +75,6 @@ struct connection {
     int failed;                /* errno of a failed send, until what still can be read was read */
     uint64_t record_since_ms;  /* first bytes of an incomplete record, 0: none */
     uint64_t blocked_since_ms; /* last progress of a blocked output, 0: none */
-    uint64_t bytes_read;
 };
 
 /* Without a descriptor yet; output may be gathered. `output_limit` bounds it. */

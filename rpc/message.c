@@ -26,7 +26,7 @@ const struct rpc_procedure *message_procedure(const struct rpc_program *program,
     return &program->procedures[number];
 }
 
-/* --- decoding calls ------------------------------------------------------------------------- */
+/* --- decoding calls -------------------------------------------------------- */
 
 enum message_kind message_call_decode(const struct record *record, struct message_call *message)
 {
@@ -53,7 +53,7 @@ enum message_kind message_call_decode(const struct record *record, struct messag
     return MESSAGE_CALL;
 }
 
-/* --- encoding --------------------------------------------------------------------------------- */
+/* --- encoding -------------------------------------------------------------- */
 
 enum { FIRST_ROOM = 1024 };
 
@@ -126,7 +126,7 @@ int message_call_encode(struct buffer *buffer, uint32_t limit, uint32_t xid,
     return append_record(buffer, limit, &what);
 }
 
-/* --- replies ---------------------------------------------------------------------------------- */
+/* --- replies --------------------------------------------------------------- */
 
 int message_reply_encode(struct buffer *buffer, uint32_t limit, uint32_t xid, xdrproc_t xdr_result,
                          const void *result)

@@ -107,8 +107,7 @@ void rpc_server_stats(const struct rpc_server *server, struct rpc_server_stats *
     *stats = server->stats;
 }
 
-/* --- the end ------------------------------------------------------------------------------------
- */
+/* --- the end --------------------------------------------------------------- */
 
 static void on_turn_closed(struct turn *turn)
 {

@@ -7,8 +7,7 @@
 #include "base/log.h"
 #include "rpc/server_internal.h"
 
-/* --- calls --------------------------------------------------------------------------------------
- */
+/* --- calls ----------------------------------------------------------------- */
 
 static struct rpc_call *call_create(struct peer *peer, const struct rpc_procedure *procedure,
                                     uint32_t xid)
@@ -59,8 +58,7 @@ void server_pool_free(struct rpc_server *server)
     }
 }
 
-/* --- replies ------------------------------------------------------------------------------------
- */
+/* --- replies --------------------------------------------------------------- */
 
 /* A peer that reads too slowly must not make the server hold everything it asked for. */
 static bool holds_too_much(const struct peer *peer)
@@ -118,8 +116,7 @@ void rpc_reply_error(struct rpc_call *call, enum accept_stat status)
     call_free(call);
 }
 
-/* --- dispatch -----------------------------------------------------------------------------------
- */
+/* --- dispatch -------------------------------------------------------------- */
 
 /* The service of that program and version, or NULL with the versions there are in low and high
  * (low > high: the program is not served). */

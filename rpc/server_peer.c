@@ -19,8 +19,7 @@ static struct peer *peer_of(struct connection *connection)
     return (struct peer *)(void *)connection;
 }
 
-/* --- limits -------------------------------------------------------------------------------------
- */
+/* --- limits ---------------------------------------------------------------- */
 
 /* Past the memory limit those who hold more than the average are not read: they time out or their
  * replies drain, while small requests go on. */
@@ -65,8 +64,7 @@ static void on_moved(struct connection *connection)
     }
 }
 
-/* --- time limits --------------------------------------------------------------------------------
- */
+/* --- time limits ----------------------------------------------------------- */
 
 /* Returns whether something of this peer can still time out. */
 static bool sweep_peer(struct peer *peer, uint64_t now_ms)
@@ -120,8 +118,7 @@ void server_sweep_start(struct rpc_server *server)
     }
 }
 
-/* --- birth and death ----------------------------------------------------------------------------
- */
+/* --- birth and death ------------------------------------------------------- */
 
 static void on_record(struct connection *connection, const struct record *record)
 {

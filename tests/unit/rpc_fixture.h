@@ -193,8 +193,7 @@ static inline struct rpc_server_stats fixture_stats(const struct fixture *fixtur
     return stats;
 }
 
-/* --- raw sockets --------------------------------------------------------------------------------
- */
+/* --- raw sockets ----------------------------------------------------------- */
 
 static inline int raw_connect(uint16_t port)
 {
@@ -253,8 +252,7 @@ static inline bool raw_is_closed(struct fixture *fixture, int fd)
     return !raw_receive(fixture, fd, &byte, 1);
 }
 
-/* --- messages by hand ---------------------------------------------------------------------------
- */
+/* --- messages by hand ------------------------------------------------------ */
 
 struct bytes {
     size_t length;

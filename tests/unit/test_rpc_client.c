@@ -90,8 +90,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* --- answers ------------------------------------------------------------------------------------
- */
+/* --- answers --------------------------------------------------------------- */
 
 static void a_call_connects_and_is_answered(void **state)
 {
@@ -176,8 +175,7 @@ static void names_that_do_not_exist_are_unavailable(void **state)
     assert_int_equal(outcome.status, CAIRN_EUNAVAILABLE);
 }
 
-/* --- refusals -----------------------------------------------------------------------------------
- */
+/* --- refusals -------------------------------------------------------------- */
 
 static void expect_call_failure(struct fixture *fixture, struct rpc_client *client,
                                 const struct rpc_program *program, uint32_t procedure, int status,
@@ -234,8 +232,7 @@ static void what_cannot_be_sent_is_refused_at_once(void **state)
     close_client(fixture, client);
 }
 
-/* --- time limits and cancelling -----------------------------------------------------------------
- */
+/* --- time limits and cancelling -------------------------------------------- */
 
 static void a_call_that_was_sent_and_times_out_is_unknown(void **state)
 {
@@ -314,8 +311,7 @@ static void a_cancelled_call_ends_once_and_later(void **state)
     close_client(fixture, client);
 }
 
-/* --- broken connections -------------------------------------------------------------------------
- */
+/* --- broken connections ---------------------------------------------------- */
 
 /* A port that nobody listens on. */
 static uint16_t dead_port(void)
@@ -562,8 +558,7 @@ static void an_idle_connection_that_the_server_closed_is_replaced_in_time(void *
     close(mute.listener);
 }
 
-/* --- the end ------------------------------------------------------------------------------------
- */
+/* --- the end --------------------------------------------------------------- */
 
 static void closing_ends_all_calls(void **state)
 {

@@ -126,8 +126,7 @@ static void a_claim_costs_no_memory_before_bytes_arrive(void **state)
     fixture_close(fixture);
 }
 
-/* --- back-pressure ------------------------------------------------------------------------------
- */
+/* --- back-pressure --------------------------------------------------------- */
 
 /* Sends as many GETs as the server takes; returns how many whole ones. Stops when the socket takes
  * no more for a while. */
@@ -288,8 +287,7 @@ static void past_the_memory_limit_those_who_hold_most_are_not_read(void **state)
     fixture_close(fixture);
 }
 
-/* --- madness ------------------------------------------------------------------------------------
- */
+/* --- madness --------------------------------------------------------------- */
 
 static void mutate(struct random *random, struct bytes *bytes)
 {
