@@ -12,9 +12,8 @@ export LC_ALL=C PYTHONDONTWRITEBYTECODE=1
 JOBS=$(nproc)
 LOGS=build/test-logs
 # One build with both sanitizers, beside the variants.
-SAN=(BUILD=build/san BIN=build/san/bin VARIANT=asan "CFLAGS=-fsanitize=undefined -fno-sanitize-recover=all"
+SAN=(BUILD=build/san VARIANT=asan "CFLAGS=-fsanitize=undefined -fno-sanitize-recover=all"
     "LDFLAGS=-fsanitize=undefined")
-TSAN=(VARIANT=tsan BIN=build/tsan/bin)
 SERVERS=(cairn cairn-manager cairn-server)
 
 passed=0 failed=0 skipped=0
@@ -133,7 +132,7 @@ san_environment() {
 }
 
 san_integration() {
-    san_environment env CAIRN_BIN=build/san/bin TEST_SCALE=4 OPERATIONS=400 KILLS=6 WAL_SAMPLES=8 \
+    san_environment env CAIRN_BIN=build/san/asan/bin TEST_SCALE=4 OPERATIONS=400 KILLS=6 WAL_SAMPLES=8 \
         tests/integration/run --jobs "$JOBS" test_hostile test_workload test_datadir \
         test_membership test_recovery test_wal_damage test_testcase test_kills Expiry HashTags
 }
@@ -167,10 +166,10 @@ if needs build-clang; then
 fi
 if needs unit-sanitizers integration-sanitizers; then
     build build-sanitizers make -j"$JOBS" "${SAN[@]}" unit-build \
-        "${SERVERS[@]/#/build/san/bin/}" || finish
+        "${SERVERS[@]/#/build/san/asan/bin/}" || finish
 fi
 if needs integration-tsan; then
-    build build-tsan make -j"$JOBS" "${TSAN[@]}" "${SERVERS[@]/#/build/tsan/bin/}" || finish
+    build build-tsan make -j"$JOBS" VARIANT=tsan "${SERVERS[@]/#/build/tsan/bin/}" || finish
 fi
 if needs unit-valgrind; then
     build build-debug make -j"$JOBS" VARIANT=debug unit-build || finish
