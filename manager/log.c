@@ -1,6 +1,7 @@
 /* The membership's records in a write-ahead log: see log.h. */
 #include "manager/log.h"
 
+#include <poll.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -15,6 +16,8 @@ enum {
     BATCH_BYTES = 16 << 20,
     /* Least that is appended between two whole maps. */
     MAP_INTERVAL_BYTES = 256 << 10,
+    WAIT_STEP_MS = 50,
+    WAIT_LIMIT_MS = 30000,
     RECORD_HEAD_BYTES = 64, /* at least what the log adds to a payload */
 };
 
@@ -113,15 +116,32 @@ bool manager_log_has_room(struct manager_log *log, const struct membership *memb
     return wal_room(log->wal) >= needed;
 }
 
-static void append(struct manager_log *log, enum journal_kind kind, const struct buffer *payload)
+/* A place in the log, waiting for the disk if it is slower than the changes: until the batch is
+ * written, and until the next segment is prepared. There was room when the changes were made
+ * (manager_log_has_room), so this passes; if it does not, the state is ahead of its log. */
+static uint8_t *reserve(struct manager_log *log, enum journal_kind kind, size_t length)
 {
-    uint8_t *place = wal_reserve(log->wal, (uint16_t)kind, (uint32_t)payload->length);
+    uint8_t *place = wal_reserve(log->wal, (uint16_t)kind, (uint32_t)length);
 
-    if (place == NULL) {
+    for (int waited_ms = 0; place == NULL && waited_ms < WAIT_LIMIT_MS; waited_ms += WAIT_STEP_MS) {
+        struct pollfd event = {.fd = wal_descriptor(log->wal), .events = POLLIN};
+
         (void)wal_flush(log->wal);
-        place = wal_reserve(log->wal, (uint16_t)kind, (uint32_t)payload->length);
+        place = wal_reserve(log->wal, (uint16_t)kind, (uint32_t)length);
+        if (place != NULL)
+            break;
+        (void)poll(&event, 1, WAIT_STEP_MS);
+        (void)wal_complete(log->wal);
+        place = wal_reserve(log->wal, (uint16_t)kind, (uint32_t)length);
     }
     CHECK(place != NULL);
+    return place;
+}
+
+static void append(struct manager_log *log, enum journal_kind kind, const struct buffer *payload)
+{
+    uint8_t *place = reserve(log, kind, payload->length);
+
     memcpy(place, payload->data, payload->length);
     (void)wal_finish(log->wal);
     log->bytes_since_map += payload->length + RECORD_HEAD_BYTES;

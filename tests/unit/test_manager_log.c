@@ -21,7 +21,8 @@ static int open_log(struct fixture *fixture, struct error *error)
 
 static void close_log(struct fixture *fixture)
 {
-    manager_log_close(&fixture->log);
+    if (fixture->log.wal != NULL)
+        manager_log_close(&fixture->log);
     membership_free(fixture->membership);
     fixture->membership = NULL;
 }
@@ -139,13 +140,7 @@ static void nothing_changed_costs_nothing(void **state)
 static void a_long_life_leaves_a_short_log(void **state)
 {
     struct fixture *fixture = *state;
-    const struct registration replaced = {
-        .server = 2, .store = 0x999, .incarnation = 1, .replace_store = true, .now_ms = 1000000};
-    struct membership_reply reply;
 
-    assert_int_equal(try_register(fixture->membership, &replaced, &reply), MANAGER_OK);
-    membership_reply_free(&reply);
-    append(fixture);
     for (int round = 0; round < 12000; round++) {
         assert_true(manager_log_has_room(&fixture->log, fixture->membership, PARTITIONS));
         lead_all(fixture->membership, (uint32_t)round % 2);
@@ -161,7 +156,32 @@ static void a_long_life_leaves_a_short_log(void **state)
     assert_true(wal_last_lsn(fixture->log.wal) > 40000);
     assert_true(wal_bytes(fixture->log.wal) <= 3 << 20);
     assert_reopens_equal(fixture);
-    assert_int_equal(fixture->membership->retired_count, 1);
+}
+
+/* R10: retired stores are many here, so that they straddle segments where the log is cut. */
+static void no_cut_forgets_a_store(void **state)
+{
+    struct fixture *fixture = *state;
+    struct registration replaced = {.server = 2, .incarnation = 1, .replace_store = true};
+    struct membership_reply reply;
+
+    for (uint32_t i = 0; i < MEMBERSHIP_RETIRED_LIMIT; i++) {
+        replaced.store = 0x100000 + i;
+        replaced.now_ms += 1000000;
+        assert_int_equal(try_register(fixture->membership, &replaced, &reply), MANAGER_OK);
+        membership_reply_free(&reply);
+    }
+    append(fixture);
+    for (int rounds = 400; rounds < 2000; rounds += 50) {
+        for (int i = 0; i < rounds; i++) {
+            lead_all(fixture->membership, (uint32_t)i % 2);
+            manager_log_append(&fixture->log, fixture->membership);
+            (void)manager_log_complete(&fixture->log);
+        }
+        manager_log_flush(&fixture->log);
+        assert_reopens_equal(fixture);
+    }
+    assert_int_equal(fixture->membership->retired_count, MEMBERSHIP_RETIRED_LIMIT);
     assert_true(fixture->membership->retired[0].store == store_of(2));
 }
 
@@ -205,6 +225,36 @@ static void large_clusters_fit(void **state)
 }
 
 /* --- damage --- */
+
+/* R10: a log that lost its beginning is not the log of a new cluster. */
+static void a_log_without_a_map_is_not_empty(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct wal_options options = {.directory = fixture->wal,
+                                        .backend = WAL_BACKEND_INLINE,
+                                        .segment_bytes = 1 << 20,
+                                        .spare_segments = 1};
+    const struct replica_id server = {.server = 1, .store = 5, .incarnation = 6};
+    struct error error = {0};
+    struct buffer record;
+    struct wal *wal;
+    uint8_t *place;
+
+    close_log(fixture);
+    (void)snprintf(fixture->wal, sizeof fixture->wal, "%s/headless", fixture->directory);
+    buffer_init(&record, 256);
+    assert_int_equal(journal_encode_retired(&server, &record), 0);
+    assert_int_equal(wal_open(&options, &wal, NULL, NULL), 0);
+    place = wal_reserve(wal, JOURNAL_SERVER, (uint32_t)record.length);
+    assert_non_null(place);
+    memcpy(place, record.data, record.length);
+    (void)wal_finish(wal);
+    (void)wal_flush(wal);
+    wal_close(wal);
+    assert_int_equal(open_log(fixture, &error), CAIRN_ECORRUPT);
+    assert_non_null(strstr(error.message, "no whole cluster map"));
+    buffer_free(&record);
+}
 
 static void find_segment(const struct fixture *fixture, char path[512])
 {
@@ -274,7 +324,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         LOG_TEST(a_batch_of_proposals_costs_one_sync), LOG_TEST(nothing_changed_costs_nothing),
-        LOG_TEST(a_long_life_leaves_a_short_log),      LOG_TEST(large_clusters_fit),
+        LOG_TEST(a_long_life_leaves_a_short_log),      LOG_TEST(no_cut_forgets_a_store),
+        LOG_TEST(a_log_without_a_map_is_not_empty),    LOG_TEST(large_clusters_fit),
         LOG_TEST(damaged_bytes_are_refused),
     };
 

@@ -477,6 +477,7 @@ static void a_small_message_cannot_take_much_memory(void **state)
     const size_t length = CAIRN_MAP_LIMIT;
     uint8_t *data = malloc(length + 1);
     struct cluster_map map;
+    struct error error = {0};
 
     (void)state;
     assert_non_null(data);
@@ -484,7 +485,8 @@ static void a_small_message_cannot_take_much_memory(void **state)
         data[i] = (7 << 3) | 2; /* field 7, length-delimited, empty */
         data[i + 1] = 0;
     }
-    assert_int_equal(cluster_map_unpack(data, length, &map, NULL), CAIRN_EPROTO);
+    assert_int_equal(cluster_map_unpack(data, length, &map, &error), CAIRN_EPROTO);
+    assert_non_null(strstr(error.message, "do not decode"));
     assert_int_equal(cluster_map_unpack(data, length + 1, &map, NULL), CAIRN_ETOOBIG);
     free(data);
 }

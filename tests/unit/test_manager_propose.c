@@ -392,6 +392,10 @@ static void a_reply_keeps_the_map_it_was_made_with(void **state)
                      0);
     assert_true(map.version == early.map_version && map.configurations[0].epoch == 1);
     cluster_map_free(&map);
+    assert_int_equal(cluster_map_unpack(late.map->bytes.data, late.map->bytes.length, &map, NULL),
+                     0);
+    assert_true(map.version == late.map_version && map.configurations[0].epoch == 2);
+    cluster_map_free(&map);
     membership_reply_free(&early);
     membership_reply_free(&late);
     membership_free(membership);

@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "manager/driver.h"
+#include "manager/log.h"
 #include "proto/identity.h"
 #include "proto/programs.h"
 #include "rpc/client.h"
@@ -452,6 +453,32 @@ static void an_accepted_proposal_survives_kill(void **state)
     }
 }
 
+/* A crash between the last registration and the placement: the next start places. */
+static void placement_is_made_up_for(void **state)
+{
+    struct fixture *fixture = *state;
+    struct membership *membership = new_membership(2), *none;
+    struct manager_log log;
+    struct cluster_map map;
+    char wal[80];
+
+    (void)snprintf(wal, sizeof wal, "%s/wal", fixture->directory);
+    assert_int_equal(manager_log_open(&log, wal, PARTITIONS, 2, 1000, &none, NULL), 0);
+    manager_log_append_map(&log, membership);
+    for (uint32_t i = 0; i < SERVERS; i++)
+        register_one(membership, i, 1000);
+    assert_int_equal(membership->changes[--membership->change_count].kind, CHANGE_PLACED);
+    manager_log_append(&log, membership);
+    manager_log_flush(&log);
+    manager_log_close(&log);
+    start(fixture);
+    assert_int_equal(fixture->report.status, 0);
+    assert_true(fixture->report.cluster == CLUSTER);
+    get_map(fixture, &map);
+    assert_same_maps(&map, &membership->map);
+    membership_free(membership);
+}
+
 static void a_restarted_manager_still_knows_every_store(void **state)
 {
     struct fixture *fixture = *state;
@@ -653,6 +680,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SERVICE_TEST(the_map_appears_and_outlives_restarts),
         SERVICE_TEST(an_accepted_proposal_survives_kill),
+        SERVICE_TEST(placement_is_made_up_for),
         SERVICE_TEST(a_restarted_manager_still_knows_every_store),
         SERVICE_TEST(heartbeats_and_status_answer),
         SERVICE_TEST(pipelined_proposals_are_all_answered),
