@@ -35,6 +35,16 @@ client manager=default_manager: _programs
 service node manager=default_manager servers=default_servers backer_prefix="./backer": _programs
     @tools/node.sh service {{ quote(node) }} {{ quote(manager) }} {{ quote(servers) }} {{ quote(backer_prefix) }}
 
+# measures a running cluster; WORKLOAD a, b, c or e; log in report/bench/
+bench nclients="30" workload="a" nservers="3" manager=default_manager: _programs
+    @tools/bench.sh {{ quote(nclients) }} {{ quote(workload) }} {{ quote(nservers) }} {{ quote(manager) }}
+
+# speed, recovery and memory beside Redis' on this machine; tables in report/
+report: _programs
+    tools/bench-against-redis speed
+    tools/bench-against-redis recovery
+    tools/bench-against-redis memory
+
 # a local cluster of N servers in the background, data in ./data
 up n="": _programs
     @tools/cluster.sh up {{ if n == "" { "" } else { quote(n) } }}

@@ -247,7 +247,7 @@ clean:
 	rm -rf $(BUILD) $(BIN)
 
 # --- for people: the recipes of the Justfile that take no arguments ----------------------------------
-.PHONY: deps build up down kill testcase test demo print-unit-tests
+.PHONY: deps build up down kill testcase test demo report print-unit-tests
 ## make build           the programs, on all processors
 build:
 	@$(MAKE) -j"$$(nproc)" all
@@ -265,6 +265,11 @@ kill:
 ## make testcase        the scripted case: a crash of one of three servers, and recovery
 testcase: all
 	@tests/integration/run --steps test_testcase
+## make report          speed, recovery and memory beside Redis' on this machine; tables in report/
+report: all
+	tools/bench-against-redis speed
+	tools/bench-against-redis recovery
+	tools/bench-against-redis memory
 ## make test | demo     ./run_tests.sh, ./run_demo.sh
 test:
 	./run_tests.sh

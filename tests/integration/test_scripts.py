@@ -175,12 +175,12 @@ class Recipes(CairnTest):
             self.skipTest("just is not installed")
         done = run(["just", "--justfile", os.path.join(ROOT, "Justfile"), "--summary"])
         self.assertEqual(0, done.code, done)
-        for name in ("manager server client service up down testcase kill test demo build "
-                     "deps").split():
+        for name in ("manager server client service bench up down report testcase kill test "
+                     "demo build deps").split():
             self.assertIn(name, done.text.split())
 
     def test_recipes_without_arguments_are_make_targets(self):
-        for name in "up down testcase kill test demo build deps".split():
+        for name in "up down report testcase kill test demo build deps".split():
             done = run(["make", "-C", ROOT, "-n", name])
             self.assertEqual(0, done.code, done)
 

@@ -159,7 +159,8 @@ class Cluster:
         self.manager_address = f"{HOST}:{free_port()}"
         self.partitions, self.replicas = partitions, replicas
         # Small segments: filling big ones with zeros is most of what a start would do.
-        self.server_options = ["--segment-bytes", "4M", *server_options]
+        self.server_options = ["--segment-bytes", "4M", *server_options,
+                               *os.environ.get("SERVER_OPTIONS", "").split()]
         self.manager = Node("m", self.manager_command(*manager_options), self.folder)
         self.servers = [self.make_server(i) for i in range(servers)]
         self.extra = []
