@@ -29,21 +29,20 @@ wanted() {
     return 1
 }
 
-# count NAME CODE SECONDS: adds what the step's log says at its end ("N passed, N failed[, N
-# skipped]"); a step without such a line counts as one.
+# count NAME CODE SECONDS: adds what the step's log says ("N passed, N failed[, N skipped]", all such
+# lines together); a step without such a line counts as one.
 count() {
-    local name=$1 code=$2 seconds=$3 line p=0 f=0 s=0
-    line=$(grep -aE '[0-9]+ passed, [0-9]+ failed' "$LOGS/$name.log" | tail -n 1)
-    if [ -n "$line" ]; then
-        p=$(sed -E 's/.* ([0-9]+) passed.*/\1/' <<<"$line")
-        f=$(sed -E 's/.* ([0-9]+) failed.*/\1/' <<<"$line")
-        [[ $line != *skipped* ]] || s=$(sed -E 's/.* ([0-9]+) skipped.*/\1/' <<<"$line")
-        [ "$code" -eq 0 ] || [ "$f" -gt 0 ] || f=1
-    elif [ "$code" -eq 0 ]; then
-        p=1
-    else
-        f=1
+    local name=$1 code=$2 seconds=$3 p f s
+    read -r p f s < <(awk '
+        match($0, /[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?/) {
+            split(substr($0, RSTART, RLENGTH), word, " ")
+            p += word[1]; f += word[3]; s += word[5]
+        }
+        END { print p + 0, f + 0, s + 0 }' "$LOGS/$name.log")
+    if [ $((p + f + s)) -eq 0 ]; then
+        [ "$code" -eq 0 ] && p=1 || f=1
     fi
+    [ "$code" -eq 0 ] || [ "$f" -gt 0 ] || f=1
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
     printf '%-22s %4ds  %d passed, %d failed%s\n' "$name" "$seconds" "$p" "$f" \
         "$([ "$s" -eq 0 ] || echo ", $s skipped")"
@@ -137,7 +136,13 @@ san_integration() {
         test_membership test_recovery test_wal_damage test_testcase test_kills Expiry HashTags
 }
 
+# Once with io_uring, if the kernel has it, and once with the log's own thread.
 tsan_integration() {
+    tsan_run "--wal-backend auto" && tsan_run "--wal-backend thread"
+}
+
+tsan_run() {
+    SERVER_OPTIONS=$1 \
     CAIRN_BIN=build/tsan/bin TEST_SCALE=6 OPERATIONS=400 KILLS=4 \
         TSAN_OPTIONS="exitcode=66 halt_on_error=0" \
         tests/integration/run --jobs "$JOBS" test_testcase test_kills checkpoints_and_segments \
