@@ -112,7 +112,7 @@ static void file_is_as_documented(void **state)
         1,    0,    0,    0,    34,   0,    0,    0,          /* version, length */
         0x6c, 0x47, 0xa9, 0xc0, 0xad, 0x0b, 0x97, 0xcb,       /* checksum */
         0x08, 1,                                              /* format_major */
-        0x11, 0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11, /* cluster */
+        0x19, 0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11, /* cluster */
         0x20, 2,                                              /* server */
         0x29, 8,    7,    6,    5,    4,    3,    2,    1,    /* store */
         0x30, 3,                                              /* incarnation */
