@@ -41,7 +41,7 @@ const struct io *memory_disk_io(struct memory_disk *disk);
 /* No more than `bytes` in all files together: -ENOSPC. 0: no limit. */
 void memory_disk_limit(struct memory_disk *disk, uint64_t bytes);
 /* Calls made so far, of the kinds in `calls`. */
-uint64_t memory_disk_calls(const struct memory_disk *disk, unsigned calls);
+uint64_t memory_disk_calls(struct memory_disk *disk, unsigned calls);
 /* The `nth` call (1 is the next) of the kinds in `calls` fails with `error` (a negative errno), and
  * with `forever` all of them after it. A failing write may still have written a part. */
 void memory_disk_fail(struct memory_disk *disk, unsigned calls, uint64_t nth, int error,
@@ -49,7 +49,7 @@ void memory_disk_fail(struct memory_disk *disk, unsigned calls, uint64_t nth, in
 /* The power fails during the `nth` call (1 is the next; 0: never): it may take effect or not, and
  * all calls fail from then on, until memory_disk_restart. */
 void memory_disk_crash_at(struct memory_disk *disk, uint64_t nth);
-bool memory_disk_crashed(const struct memory_disk *disk);
+bool memory_disk_crashed(struct memory_disk *disk);
 /* What the power failure left, decided by `seed`; open files are dead but must still be closed.
  * Faults are over. Without a crash before, the power fails now. */
 void memory_disk_restart(struct memory_disk *disk, uint64_t seed);

@@ -55,12 +55,14 @@ void memory_disk_limit(struct memory_disk *disk, uint64_t bytes)
     pthread_mutex_unlock(&disk->mutex);
 }
 
-uint64_t memory_disk_calls(const struct memory_disk *disk, unsigned calls)
+uint64_t memory_disk_calls(struct memory_disk *disk, unsigned calls)
 {
     uint64_t sum = 0;
+    pthread_mutex_lock(&disk->mutex);
     for (int kind = 0; kind < MEMORY_CALL_KINDS; kind++)
         if (calls & (1U << kind))
             sum += disk->calls[kind];
+    pthread_mutex_unlock(&disk->mutex);
     return sum;
 }
 
@@ -83,9 +85,12 @@ void memory_disk_crash_at(struct memory_disk *disk, uint64_t nth)
     pthread_mutex_unlock(&disk->mutex);
 }
 
-bool memory_disk_crashed(const struct memory_disk *disk)
+bool memory_disk_crashed(struct memory_disk *disk)
 {
-    return disk->crashed;
+    pthread_mutex_lock(&disk->mutex);
+    bool crashed = disk->crashed;
+    pthread_mutex_unlock(&disk->mutex);
+    return crashed;
 }
 
 /* Brings a write to the disk sector by sector, as the fate says. */

@@ -3,7 +3,15 @@
  * is visited again, with the bytes that were written last; what is visited is durable. */
 #include "wal_fixture.h"
 
-enum { SEEDS_PER_CALL = 6, CHAINS = 300, LIVES = 12 };
+enum { SEEDS_PER_CALL = 2, CHAINS = 100, LIVES = 12 };
+
+/* CAIRN_TEST_EFFORT multiplies the seeds, for long runs. */
+static uint64_t effort(void)
+{
+    const char *text = getenv("CAIRN_TEST_EFFORT");
+    uint64_t factor = text ? strtoull(text, NULL, 10) : 1;
+    return factor > 0 ? factor : 1;
+}
 
 /* A run that rolls, splits batches, cuts, recycles and marks. Ends at a crash through `escape`. */
 static void scripted_run(struct fixture *f, uint64_t seed, unsigned steps)
@@ -65,11 +73,11 @@ static void come_back(struct fixture *f, uint64_t seed)
 static void test_a_crash_at_every_call_loses_nothing_durable(void **state)
 {
     (void)state;
-    enum { SEED = 7, STEPS = 130 };
+    enum { SEED = 7, STEPS = 100 };
     static struct fixture f;
     for (uint64_t call = 1;; call++) {
         bool ended = false;
-        for (uint64_t seed = 0; seed < SEEDS_PER_CALL && !ended; seed++) {
+        for (uint64_t seed = 0; seed < SEEDS_PER_CALL * effort() && !ended; seed++) {
             struct memory_disk *disk = memory_disk_create();
             fixture_init(&f, disk, "/log", WAL_BACKEND_INLINE);
             memory_disk_crash_at(disk, call);
@@ -84,27 +92,32 @@ static void test_a_crash_at_every_call_loses_nothing_durable(void **state)
     }
 }
 
+/* A log whose last batch is not marked, and one more that is lost half way. */
+static void write_and_crash(struct fixture *f, uint64_t scenario)
+{
+    fixture_reopen(f);
+    scripted_run(f, scenario, 40);
+    fixture_append(f, 3000);
+    fixture_flush(f);
+    memory_disk_crash_at(f->disk, 1);
+    fixture_append(f, 3000);
+    if (setjmp(f->escape) == 0)
+        wal_submit(f->wal);
+    fixture_abandon(f);
+}
+
 /* A recovery that rewrites records is itself interrupted at each of its calls. */
 static void test_a_crash_at_every_call_of_a_recovery_loses_nothing(void **state)
 {
     (void)state;
     static struct fixture f;
-    for (uint64_t scenario = 0; scenario < 6; scenario++) {
+    for (uint64_t scenario = 0; scenario < 3; scenario++) {
         bool ended = false;
         for (uint64_t call = 1; !ended; call++) {
-            for (uint64_t seed = 0; seed < SEEDS_PER_CALL && !ended; seed++) {
+            for (uint64_t seed = 0; seed < SEEDS_PER_CALL * effort() && !ended; seed++) {
                 struct memory_disk *disk = memory_disk_create();
                 fixture_init(&f, disk, "/log", WAL_BACKEND_INLINE);
-                fixture_reopen(&f);
-                scripted_run(&f, scenario, 40);
-                /* The last batch is not marked; one more is lost half way. */
-                fixture_append(&f, 3000);
-                fixture_flush(&f);
-                memory_disk_crash_at(disk, 1);
-                fixture_append(&f, 3000);
-                if (setjmp(f.escape) == 0)
-                    wal_submit(f.wal);
-                fixture_abandon(&f);
+                write_and_crash(&f, scenario);
                 memory_disk_restart(disk, seed);
                 memory_disk_crash_at(disk, call);
                 ended = live(&f, 0, 0);
@@ -120,7 +133,7 @@ static void test_chains_of_crashes_lose_nothing_durable(void **state)
 {
     (void)state;
     static struct fixture f;
-    for (uint64_t chain = 0; chain < CHAINS; chain++) {
+    for (uint64_t chain = 0; chain < CHAINS * effort(); chain++) {
         struct random random;
         random_seed(&random, chain);
         struct memory_disk *disk = memory_disk_create();

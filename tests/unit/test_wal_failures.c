@@ -8,15 +8,8 @@
 
 static const enum wal_backend backends[] = {WAL_BACKEND_INLINE, WAL_BACKEND_THREAD};
 
-/* Appends until `fatal` is called or `records` are durable; true if it was called. */
-static bool append_until_fatal(struct fixture *f, unsigned records)
+static void append_and_cut(struct fixture *f, unsigned records)
 {
-    f->fatal[0] = 0;
-    if (setjmp(f->escape) != 0) {
-        f->durable = wal_durable_lsn(f->wal);
-        fixture_abandon(f);
-        return true;
-    }
     while (records-- > 0) {
         while (!fixture_append(f, 1500))
             wal_complete(f->wal);
@@ -26,6 +19,18 @@ static bool append_until_fatal(struct fixture *f, unsigned records)
             wal_cut(f->wal, f->cut);
         }
     }
+}
+
+/* Appends until `fatal` is called or `records` are durable; true if it was called. */
+static bool append_until_fatal(struct fixture *f, unsigned records)
+{
+    f->fatal[0] = 0;
+    if (setjmp(f->escape) != 0) {
+        f->durable = wal_durable_lsn(f->wal);
+        fixture_abandon(f);
+        return true;
+    }
+    append_and_cut(f, records);
     return false;
 }
 
