@@ -18,6 +18,11 @@ int error_set(struct error *error, int code, const char *format, ...)
     if (vsnprintf(message, sizeof message, format, arguments) < 0)
         message[0] = '\0';
     va_end(arguments);
+    /* What a user typed or a peer sent may be quoted in it: still one line, no terminal commands.
+     */
+    for (char *at = message; *at != '\0'; at++)
+        if ((unsigned char)*at < 0x20 || *at == 0x7f)
+            *at = '?';
     error->code = code;
     memcpy(error->message, message, strlen(message) + 1);
     return code;

@@ -36,7 +36,8 @@ struct error {
 
 /* Sets `error` (which may be NULL) and returns `code`, so that it ends a function:
  * `return error_set(error, CAIRN_EIO, "%s: %s", path, strerror(errno));`
- * The message names its subject first and is cut to ERROR_MESSAGE_MAX. */
+ * The message names its subject first, is cut to ERROR_MESSAGE_MAX, and is one line: control bytes
+ * become `?`. It may quote `error->message` itself. */
 int error_set(struct error *error, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -50,6 +50,15 @@ static void own_message_may_be_an_argument(void **state)
     assert_int_equal(strlen(error.message), ERROR_MESSAGE_MAX - 1);
 }
 
+static void message_is_one_printable_line(void **state)
+{
+    struct error error;
+
+    (void)state;
+    error_set(&error, CAIRN_EINVAL, "--%s: unknown", "a\nERROR: b\x1b[2J\x7f\t\xc3\xa4");
+    assert_string_equal(error.message, "--a?ERROR: b?[2J??\xc3\xa4: unknown");
+}
+
 static void every_code_has_its_own_text(void **state)
 {
     (void)state;
@@ -112,6 +121,7 @@ int main(void)
         cmocka_unit_test(message_is_formatted_and_code_returned),
         cmocka_unit_test(long_message_is_cut),
         cmocka_unit_test(own_message_may_be_an_argument),
+        cmocka_unit_test(message_is_one_printable_line),
         cmocka_unit_test(every_code_has_its_own_text),
         cmocka_unit_test(failed_check_aborts_and_says_where),
         cmocka_unit_test(passed_check_evaluates_once),
