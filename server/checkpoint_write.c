@@ -223,11 +223,14 @@ int checkpoint_write(struct lmdb *lmdb, struct frozen *frozen, size_t first, siz
 {
     CHECK(count > 0 && first + count <= frozen->count);
     struct transaction transaction = {frozen, first, count, sweep_limit};
+    uint64_t bytes = 0;
     for (size_t i = first; i < first + count; i++) {
         struct frozen_partition *partition = &frozen->partitions[i];
+        bytes += partition->estimate_bytes;
         if (partition->session_count > 1)
             qsort(partition->sessions, partition->session_count, sizeof(*partition->sessions),
                   compare_clients);
     }
-    return lmdb_write(lmdb, fill, &transaction, error);
+    /* Twice for the expiry rows, once more for pages above the leaves. */
+    return lmdb_write(lmdb, 3 * bytes, fill, &transaction, error);
 }

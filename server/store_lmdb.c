@@ -12,11 +12,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "base/file.h"
+#include "base/log.h"
 
-enum { MAP_STEP_BYTES = 64 << 10, FILE_MODE = 0600 };
+enum { MAP_STEP_BYTES = 64 << 10, FILE_SLACK_BYTES = 16 << 20, FILE_MODE = 0600 };
 
 static const char *const table_names[LMDB_TABLE_COUNT] = {
     [LMDB_META] = "meta",
@@ -134,11 +137,51 @@ static int lock_init(struct lmdb *lmdb)
     return failure;
 }
 
+/* The file is as long as its pages, or it was cut: reading behind its end would be a SIGBUS. */
+static int file_check(const struct lmdb *lmdb, struct error *error)
+{
+    struct stat file;
+    mdb_filehandle_t descriptor;
+    int failure = mdb_env_get_fd(lmdb->env, &descriptor);
+    if (failure == 0 && fstat(descriptor, &file) != 0)
+        failure = errno;
+    if (failure != 0)
+        return lmdb_error(lmdb, error, "look at it", failure);
+    if ((uint64_t)file.st_size < lmdb_pages_bytes(lmdb))
+        return error_set(error, CAIRN_ECORRUPT, "%s: cut to %llu bytes, its pages take %llu",
+                         lmdb->path, (unsigned long long)file.st_size,
+                         (unsigned long long)lmdb_pages_bytes(lmdb));
+    return CAIRN_OK;
+}
+
+/* Makes the file long enough for a transaction that adds `bytes`, with a hole at its end. LMDB
+ * itself leaves the file short when the last pages of a transaction were freed within it, and
+ * file_check could not tell that from damage. */
+static int file_extend(const struct lmdb *lmdb, uint64_t bytes)
+{
+    struct stat file;
+    mdb_filehandle_t descriptor;
+    uint64_t wanted = lmdb_pages_bytes(lmdb) + bytes;
+    int failure = mdb_env_get_fd(lmdb->env, &descriptor);
+    if (failure != 0)
+        return failure;
+    if (wanted > lmdb->map_bytes)
+        wanted = lmdb->map_bytes;
+    if (fstat(descriptor, &file) != 0)
+        return errno;
+    if ((uint64_t)file.st_size >= wanted)
+        return 0;
+    return ftruncate(descriptor, (off_t)wanted) == 0 ? 0 : errno;
+}
+
 /* All tables of a new environment, or those that an existing one has. */
 static int tables_open(struct lmdb *lmdb, struct error *error)
 {
     MDB_txn *txn;
-    int failure = mdb_txn_begin(lmdb->env, NULL, 0, &txn);
+    int failure = file_extend(lmdb, FILE_SLACK_BYTES);
+    if (failure != 0)
+        return lmdb_error(lmdb, error, "extend", failure);
+    failure = mdb_txn_begin(lmdb->env, NULL, 0, &txn);
     if (failure != 0)
         return lmdb_error(lmdb, error, "begin a transaction", failure);
     unsigned flags = 0;
@@ -164,9 +207,20 @@ static int tables_open(struct lmdb *lmdb, struct error *error)
     return failure == 0 ? CAIRN_OK : lmdb_error(lmdb, error, "commit", failure);
 }
 
+/* LMDB aborts when a page contradicts itself; the log shall say which file it was. */
+static void assertion_failed(MDB_env *env, const char *message)
+{
+    const struct lmdb *lmdb = mdb_env_get_userctx(env);
+    log_error("store", "%s: damaged: %s", lmdb->path, message);
+}
+
 static int environment_open(struct lmdb *lmdb, const char *directory, struct error *error)
 {
     int failure = mdb_env_create(&lmdb->env);
+    if (failure == 0)
+        failure = mdb_env_set_userctx(lmdb->env, lmdb);
+    if (failure == 0)
+        failure = mdb_env_set_assert(lmdb->env, assertion_failed);
     if (failure == 0)
         failure = mdb_env_set_maxdbs(lmdb->env, LMDB_TABLE_COUNT);
     if (failure == 0)
@@ -180,6 +234,10 @@ static int environment_open(struct lmdb *lmdb, const char *directory, struct err
     MDB_envinfo info; /* an existing environment may be larger than what was asked for */
     if (mdb_env_info(lmdb->env, &info) == 0)
         lmdb->map_bytes = info.me_mapsize;
+    note_pages(lmdb);
+    int code = file_check(lmdb, error);
+    if (code != CAIRN_OK)
+        return code;
     int dead = 0; /* slots of readers that were killed would keep their pages for ever */
     failure = mdb_reader_check(lmdb->env, &dead);
     return failure == 0 ? CAIRN_OK : lmdb_error(lmdb, error, "check its readers", failure);
@@ -221,7 +279,7 @@ int lmdb_open(const char *directory, uint64_t map_bytes, struct lmdb **result, s
         lmdb_close(lmdb);
         return code;
     }
-    note_pages(lmdb);
+    note_pages(lmdb); /* with the tables of a new one */
     *result = lmdb;
     return CAIRN_OK;
 }
@@ -406,11 +464,16 @@ int lmdb_delete(struct lmdb_writer *writer, enum lmdb_table table, struct slice 
 }
 
 /* Fills and commits one transaction; LMDB's error. */
-static int write_once(struct lmdb *lmdb, lmdb_fill fill, void *context, const char **action)
+static int write_once(struct lmdb *lmdb, uint64_t bytes, lmdb_fill fill, void *context,
+                      const char **action)
 {
     struct lmdb_writer writer = {.lmdb = lmdb};
+    *action = "extend";
+    int failure = file_extend(lmdb, bytes + FILE_SLACK_BYTES);
+    if (failure != 0)
+        return failure;
     *action = "begin a transaction";
-    int failure = mdb_txn_begin(lmdb->env, NULL, 0, &writer.txn);
+    failure = mdb_txn_begin(lmdb->env, NULL, 0, &writer.txn);
     if (failure != 0)
         return failure;
     *action = "write";
@@ -446,11 +509,12 @@ static int map_grow(struct lmdb *lmdb)
     return failure;
 }
 
-int lmdb_write(struct lmdb *lmdb, lmdb_fill fill, void *context, struct error *error)
+int lmdb_write(struct lmdb *lmdb, uint64_t bytes, lmdb_fill fill, void *context,
+               struct error *error)
 {
     for (;;) {
         const char *action;
-        int failure = write_once(lmdb, fill, context, &action);
+        int failure = write_once(lmdb, bytes, fill, context, &action);
         if (failure == 0) {
             note_pages(lmdb);
             return CAIRN_OK;

@@ -51,8 +51,10 @@ struct lmdb_writer;
 /* Fills one transaction. It may run more than once: after the map grew it starts anew (W7). Any
  * error of a call below is to be returned at once. */
 typedef int (*lmdb_fill)(void *context, struct lmdb_writer *writer);
-/* One fully synced transaction (W5): all of it or nothing. Any error is final. */
-int lmdb_write(struct lmdb *lmdb, lmdb_fill fill, void *context, struct error *error);
+/* One fully synced transaction (W5): all of it or nothing. Any error is final. `bytes`: how much it
+ * may add to the file, at worst. */
+int lmdb_write(struct lmdb *lmdb, uint64_t bytes, lmdb_fill fill, void *context,
+               struct error *error);
 
 /* Each table has one cursor, so rows taken in key order cost no search from the root. */
 int lmdb_find(struct lmdb_writer *writer, enum lmdb_table table, struct slice key,

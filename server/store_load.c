@@ -34,7 +34,7 @@ static int format_create(struct store *store, const char *directory, struct erro
     lmdb_end_read(store->lmdb);
     if (code != CAIRN_ENOTFOUND || !lmdb_complete(store->lmdb))
         return error_set(error, CAIRN_ECORRUPT, "%s: holds no store of this program", directory);
-    return lmdb_write(store->lmdb, write_format, store, error);
+    return lmdb_write(store->lmdb, 0, write_format, store, error);
 }
 
 static int format_check(struct store *store, const char *directory, struct error *error)

@@ -255,6 +255,34 @@ static void another_number_of_partitions_is_refused(void **state)
     fixture_open(fixture);
 }
 
+static void fill_store(struct fixture *fixture, uint32_t count, uint32_t value_length)
+{
+    uint8_t *value = malloc(value_length);
+    char key[16];
+    for (uint32_t i = 0; i < count; i++) {
+        memset(value, (int)i, value_length);
+        uint32_t length = (uint32_t)snprintf(key, sizeof(key), "key%u", (unsigned)i);
+        fixture_apply(fixture, fixture_entry(fixture, i % FIXTURE_PARTITIONS, COMMAND_PUT, key,
+                                             length, value, value_length));
+    }
+    free(value);
+}
+
+static void check_filled(struct fixture *fixture, uint32_t count, uint32_t value_length)
+{
+    char key[16];
+    for (uint32_t i = 0; i < count; i++) {
+        struct store_value value;
+        uint32_t length = (uint32_t)snprintf(key, sizeof(key), "key%u", (unsigned)i);
+        assert_int_equal(
+            store_get(fixture->store, i % FIXTURE_PARTITIONS, (const uint8_t *)key, length, &value),
+            CAIRN_OK);
+        assert_int_equal(value.length, value_length);
+        assert_int_equal(value.data[0], (uint8_t)i);
+        assert_int_equal(value.data[value_length - 1], (uint8_t)i);
+    }
+}
+
 static void a_cut_creation_is_completed(void **state)
 {
     struct fixture *fixture = *state;
@@ -301,6 +329,28 @@ static void a_file_that_is_no_store_is_refused(void **state)
     overwrite(fixture, junk, sizeof(junk));
     assert_refused(fixture, CAIRN_ECORRUPT);
     overwrite(fixture, junk, 100);
+    assert_refused(fixture, CAIRN_ECORRUPT);
+}
+
+static void a_cut_file_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    struct store_stats stats;
+    char path[128];
+    fill_store(fixture, 200, 2000);
+    store_checkpoint_now(fixture->store);
+    store_stats(fixture->store, &stats);
+    store_close(fixture->store);
+    fixture->store = NULL;
+    snprintf(path, sizeof(path), "%s/data.mdb", fixture->directory);
+    assert_int_equal(truncate(path, (off_t)stats.pages_bytes), 0); /* the hole behind its pages */
+    fixture_open(fixture);
+    check_filled(fixture, 200, 2000);
+    store_close(fixture->store);
+    fixture->store = NULL;
+    assert_int_equal(truncate(path, (off_t)stats.pages_bytes - 1), 0);
+    assert_refused(fixture, CAIRN_ECORRUPT);
+    assert_int_equal(truncate(path, 3 * 4096), 0);
     assert_refused(fixture, CAIRN_ECORRUPT);
 }
 
@@ -422,11 +472,13 @@ static void the_loop_is_woken_when_it_is_done(void **state)
     fixture->options.context = &calls;
     fixture_open(fixture);
     put(fixture, "k", "v");
+    assert_null(get_text(fixture, "absent")); /* the turn's snapshot is older than the commit */
     assert_true(store_checkpoint_start(fixture->store));
     while (atomic_load(&calls) == 0)
         usleep(1000);
     assert_true(store_checkpoint_finish(fixture->store));
     assert_int_equal(atomic_load(&calls), 1);
+    assert_string_equal(get_text(fixture, "k"), "v");
     store_close(fixture->store);
     fixture->options.checkpoint_done = NULL;
     fixture_open(fixture);
@@ -468,34 +520,6 @@ static void a_large_checkpoint_takes_several_commits(void **state)
 
 /* --- W7 -----------------------------------------------------------------------------------------
  */
-
-static void fill_store(struct fixture *fixture, uint32_t count, uint32_t value_length)
-{
-    uint8_t *value = malloc(value_length);
-    char key[16];
-    for (uint32_t i = 0; i < count; i++) {
-        memset(value, (int)i, value_length);
-        uint32_t length = (uint32_t)snprintf(key, sizeof(key), "key%u", (unsigned)i);
-        fixture_apply(fixture, fixture_entry(fixture, i % FIXTURE_PARTITIONS, COMMAND_PUT, key,
-                                             length, value, value_length));
-    }
-    free(value);
-}
-
-static void check_filled(struct fixture *fixture, uint32_t count, uint32_t value_length)
-{
-    char key[16];
-    for (uint32_t i = 0; i < count; i++) {
-        struct store_value value;
-        uint32_t length = (uint32_t)snprintf(key, sizeof(key), "key%u", (unsigned)i);
-        assert_int_equal(
-            store_get(fixture->store, i % FIXTURE_PARTITIONS, (const uint8_t *)key, length, &value),
-            CAIRN_OK);
-        assert_int_equal(value.length, value_length);
-        assert_int_equal(value.data[0], (uint8_t)i);
-        assert_int_equal(value.data[value_length - 1], (uint8_t)i);
-    }
-}
 
 static void a_full_map_grows(void **state)
 {
@@ -719,6 +743,7 @@ int main(void)
         T(a_cut_creation_is_completed),
         T(a_missing_table_is_refused),
         T(a_file_that_is_no_store_is_refused),
+        T(a_cut_file_is_refused),
         T(a_directory_that_cannot_be_is_refused),
         T(what_is_not_checkpointed_is_not_there),
         T(a_checkpoint_runs_only_when_something_changed),
