@@ -96,7 +96,7 @@ static void run_seed(uint64_t seed, uint32_t steps)
     fixture_init(&run.fixture);
     /* Small limits, so that maps grow and checkpoints take several commits. */
     run.fixture.options.map_bytes = 128 << 10;
-    run.fixture.options.transaction_bytes = 64 << 10 << random_below(&run.random, 6);
+    run.fixture.options.transaction_bytes = (uint64_t)(64 << 10) << random_below(&run.random, 6);
     fixture_open(&run.fixture);
     for (uint32_t i = 0; i < FIXTURE_PARTITIONS; i++)
         model_init(&run.models[i], seed, i);
