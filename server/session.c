@@ -199,14 +199,20 @@ void session_remove(struct session_table *table, struct session *session)
     table->applied--;
     kept_value_release(session->old_value);
     session->old_value = NULL;
-    TAILQ_INSERT_TAIL(&table->removed, session, used);
-    if (session->in_flight == NULL)
+    if (session->in_flight != NULL) {
+        /* Without memory the entry is only no longer found by a retry: its apply decides (S3). */
+        struct session *tentative = session_add(table, session->client);
+        if (tentative != NULL)
+            tentative->in_flight = session->in_flight;
+        session->in_flight = NULL;
+    }
+    if (!session->known) {
+        free(session);
         return;
-    /* Without memory the entry is only no longer found by a retry: its apply decides (S3). */
-    struct session *tentative = session_add(table, session->client);
-    if (tentative != NULL)
-        tentative->in_flight = session->in_flight;
-    session->in_flight = NULL;
+    }
+    TAILQ_INSERT_TAIL(&table->removed, session, used);
+    table->removed_count++;
+    table->dirty_bytes += sizeof(*session);
 }
 
 void session_evict(struct session_table *table, uint64_t cutoff_ms)
@@ -233,6 +239,7 @@ int session_restore(struct session_table *table, const struct session_record *re
     session->code = (uint8_t)record->code;
     session->existed = record->existed;
     session->stored = record->has_old_value;
+    session->known = true;
     TAILQ_INSERT_TAIL(&table->used, session, used);
     return CAIRN_OK;
 }
@@ -274,6 +281,7 @@ void session_table_freeze(struct session_table *table, struct session_frozen *fr
     while ((session = TAILQ_FIRST(&table->dirty)) != NULL) {
         struct kept_value *old_value = session->old_value;
         session_clean(table, session);
+        session->known = true;
         struct session_frozen *out = &frozen[count++];
         *out = (struct session_frozen){.old_value = old_value};
         out->record = (struct session_record){.client = session->client,
@@ -289,9 +297,11 @@ void session_table_freeze(struct session_table *table, struct session_frozen *fr
         out->record.old_value = old_value->bytes;
         out->record.old_value_length = old_value->length;
     }
-    CHECK(table->dirty_count == 0 && table->dirty_bytes == 0);
     TAILQ_INIT(removed);
     TAILQ_CONCAT(removed, &table->removed, used);
+    table->dirty_bytes -= table->removed_count * sizeof(*session);
+    table->removed_count = 0;
+    CHECK(table->dirty_count == 0 && table->dirty_bytes == 0);
 }
 
 void session_settle(struct session_table *table, struct session_frozen *frozen)

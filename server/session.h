@@ -36,6 +36,7 @@ struct session {
     bool applied;  /* false: tentative */
     bool is_dirty; /* on the dirty list */
     bool stored;   /* its old value is to be read from LMDB */
+    bool known;    /* LMDB or a checkpoint under way has it: its removal must be written */
 };
 
 TAILQ_HEAD(session_list, session);
@@ -43,7 +44,7 @@ TAILQ_HEAD(session_list, session);
 struct session_table {
     struct session **buckets;
     size_t bucket_count; /* 0 or a power of two */
-    uint64_t applied, tentative, dirty_count;
+    uint64_t applied, tentative, dirty_count, removed_count;
     struct session_list used, dirty;
     struct session_list removed; /* since the last freeze: to be deleted from LMDB */
     uint64_t dirty_bytes;        /* memory that the next checkpoint gives back */

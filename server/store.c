@@ -205,8 +205,7 @@ static struct frozen *frozen_create(const struct store *store)
 static void freeze(struct store_partition *at, uint32_t number, struct frozen_partition *frozen,
                    struct session_frozen *sessions)
 {
-    struct session *session;
-    uint64_t rows = at->live.count + at->sessions.dirty_count;
+    uint64_t rows = at->live.count + at->sessions.dirty_count + at->sessions.removed_count;
     uint64_t bytes = at->live.bytes + at->sessions.dirty_bytes;
     frozen->partition = number;
     frozen->items = at->live;
@@ -216,10 +215,6 @@ static void freeze(struct store_partition *at, uint32_t number, struct frozen_pa
     frozen->sessions = sessions;
     frozen->session_count = at->sessions.dirty_count;
     session_table_freeze(&at->sessions, sessions, &frozen->removed);
-    TAILQ_FOREACH(session, &frozen->removed, used)
-    {
-        rows++;
-    }
     frozen->estimate_bytes = rows * PAGE_BYTES + bytes;
     at->dirty = false;
 }

@@ -309,6 +309,25 @@ static void thousands_of_sessions_stay_apart(void **state)
     }
 }
 
+/* One-shot clients open and retire a session each: what is left of them must not pile up. */
+static void retired_sessions_leave_no_memory_behind(void **state)
+{
+    struct fixture *fixture = *state;
+    mutate(fixture, 1, 1, COMMAND_PUT, "k", "v");
+    settle(fixture);
+    command(fixture, COMMAND_RETIRE, 1, 0); /* LMDB has it, perhaps: to be deleted there */
+    uint64_t before = store_live_bytes(fixture->store);
+    for (uint64_t client = 2; client < 100; client++) {
+        mutate(fixture, client, 1, COMMAND_SWAP, "k", "v");
+        command(fixture, COMMAND_RETIRE, client, 0);
+    }
+    assert_true(store_live_bytes(fixture->store) <= before + 128); /* the key itself */
+    settle(fixture);
+    assert_int_equal(store_session_count(fixture->store, 0), 0);
+    assert_int_equal(check(fixture, 1, 1), SESSION_NEW);
+    assert_int_equal(check(fixture, 99, 1), SESSION_NEW);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -326,6 +345,7 @@ int main(void)
         T(retirement_leaves_what_is_in_flight),
         T(a_full_table_refuses_new_sessions_only),
         T(large_old_values_survive),
+        T(retired_sessions_leave_no_memory_behind),
         T(thousands_of_sessions_stay_apart),
     };
     int failed = 0;
