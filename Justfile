@@ -35,6 +35,11 @@ client manager=default_manager: _programs
 service node manager=default_manager servers=default_servers backer_prefix="./backer": _programs
     @tools/node.sh service {{ quote(node) }} {{ quote(manager) }} {{ quote(servers) }} {{ quote(backer_prefix) }}
 
+# concurrent clients on the same keys of a running cluster, checked; log in report/fuzz/
+fuzz nservers="3" crashing="no" manager=default_manager: _programs
+    @make -s build/release/tests/check-history >&2
+    @tools/fuzz {{ quote(nservers) }} {{ quote(crashing) }} {{ quote(manager) }}
+
 # measures a running cluster; WORKLOAD a, b, c or e; log in report/bench/
 bench nclients="30" workload="a" nservers="3" manager=default_manager: _programs
     @tools/bench.sh {{ quote(nclients) }} {{ quote(workload) }} {{ quote(nservers) }} {{ quote(manager) }}
