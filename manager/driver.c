@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "manager/directory.h"
 #include "manager/membership.h"
+#include "manager/replies.h"
 #include "proto/programs.h"
 #include "rpc/server.h"
 
@@ -48,119 +49,7 @@ struct manager {
 
 typedef unsigned long long ull;
 
-/* --- replies --- */
-
-static struct view map_view(const struct membership_reply *reply)
-{
-    struct view view = {0};
-
-    if (reply->map != NULL) {
-        view.data = reply->map->bytes.data;
-        view.length = (uint32_t)reply->map->bytes.length;
-    }
-    return view;
-}
-
-static void send_register(const struct cluster_map *map, struct pending *pending)
-{
-    struct register_result result = {.status = pending->reply.status};
-    struct register_done *done = &result.register_result_u.done;
-
-    if (result.status == MANAGER_OK) {
-        done->cluster = map->cluster;
-        done->partitions = map->partitions;
-        done->replicas = map->replicas;
-        done->map = map_view(&pending->reply);
-    } else {
-        result.register_result_u.message = view_of_text(pending->reply.message);
-    }
-    rpc_reply(pending->call, &result);
-}
-
-static void send_heartbeat(struct pending *pending)
-{
-    struct heartbeat_result result = {.status = pending->reply.status};
-
-    if (result.status == MANAGER_OK) {
-        result.heartbeat_result_u.done.map_version = pending->reply.map_version;
-        result.heartbeat_result_u.done.map = map_view(&pending->reply);
-    } else {
-        result.heartbeat_result_u.message = view_of_text(pending->reply.message);
-    }
-    rpc_reply(pending->call, &result);
-}
-
-static void send_map(struct pending *pending)
-{
-    struct map_result result = {.status = pending->reply.status};
-
-    if (result.status == MANAGER_OK) {
-        result.map_result_u.done.map_version = pending->reply.map_version;
-        result.map_result_u.done.map = map_view(&pending->reply);
-    } else {
-        result.map_result_u.message = view_of_text(pending->reply.message);
-    }
-    rpc_reply(pending->call, &result);
-}
-
-static void send_propose(struct pending *pending)
-{
-    struct propose_result result = {.status = pending->reply.status};
-    struct propose_done *done = &result.propose_result_u.done;
-
-    if (result.status == MANAGER_OK) {
-        done->map_version = pending->reply.map_version;
-        done->results.results_len = pending->reply.result_count;
-        done->results.results_val = pending->reply.results;
-    } else {
-        result.propose_result_u.message = view_of_text(pending->reply.message);
-    }
-    rpc_reply(pending->call, &result);
-}
-
-static void send_status(const struct membership *membership, struct pending *pending)
-{
-    struct manager_status_result result = {.status = pending->reply.status};
-    struct manager_report *report = &result.manager_status_result_u.report;
-
-    if (result.status == MANAGER_OK) {
-        report->cluster = membership->map.cluster;
-        report->uptime_ms = clock_now_ms() - membership->started_ms;
-        report->partitions = membership->map.partitions;
-        report->replicas = membership->map.replicas;
-        report->servers.servers_len = pending->reply.server_count;
-        report->servers.servers_val = pending->reply.servers;
-        report->map = map_view(&pending->reply);
-    } else {
-        result.manager_status_result_u.message = view_of_text(pending->reply.message);
-    }
-    rpc_reply(pending->call, &result);
-}
-
-static void send_reply(struct manager *manager, struct pending *pending)
-{
-    const struct membership *membership = manager->directory.membership;
-
-    switch (pending->procedure) {
-    case MANAGER_REGISTER:
-        send_register(&membership->map, pending);
-        break;
-    case MANAGER_HEARTBEAT:
-        send_heartbeat(pending);
-        break;
-    case MANAGER_GET_MAP:
-        send_map(pending);
-        break;
-    case MANAGER_PROPOSE:
-        send_propose(pending);
-        break;
-    default:
-        CHECK(pending->procedure == MANAGER_STATUS);
-        send_status(membership, pending);
-    }
-    membership_reply_free(&pending->reply);
-    free(pending);
-}
+/* --- replies that wait --- */
 
 static void release(struct manager *manager, uint64_t durable)
 {
@@ -171,7 +60,10 @@ static void release(struct manager *manager, uint64_t durable)
         if (manager->first == NULL)
             manager->last = &manager->first;
         manager->pending_count--;
-        send_reply(manager, pending);
+        manager_reply(manager->directory.membership, pending->call, pending->procedure,
+                      &pending->reply);
+        membership_reply_free(&pending->reply);
+        free(pending);
     }
 }
 
