@@ -12,11 +12,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/node.h"
+#include "tests/lib/scratch.h"
 
 enum { PARTITIONS = 4, STORE = 4711 };
 
 struct fixture {
-    char directory[64];
+    char directory[SCRATCH_PATH_MAX];
     uint64_t incarnation;
     uint64_t epoch;
     uint64_t memtable_limit_bytes;
@@ -101,8 +102,7 @@ static int setup(void **state)
 
     assert_non_null(fixture);
     log_set_level(LOG_ERROR);
-    snprintf(fixture->directory, sizeof fixture->directory, "/tmp/cairn-node-XXXXXX");
-    assert_non_null(mkdtemp(fixture->directory));
+    scratch_create(fixture->directory);
     fixture->memtable_limit_bytes = 64 << 20;
     open_node(fixture);
     *state = fixture;
@@ -112,11 +112,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct fixture *fixture = *state;
-    char command[128];
 
     node_close(&fixture->node);
-    snprintf(command, sizeof command, "rm -rf %s", fixture->directory);
-    assert_int_equal(system(command), 0);
+    scratch_remove(fixture->directory);
     free(fixture);
     return 0;
 }

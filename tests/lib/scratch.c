@@ -1,0 +1,36 @@
+/* See scratch.h. */
+#include "tests/lib/scratch.h"
+
+#include <ftw.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+enum { OPEN_DIRECTORIES = 8 };
+
+void scratch_create(char path[SCRATCH_PATH_MAX])
+{
+    const char *parent = getenv("TMPDIR");
+    int length = snprintf(path, SCRATCH_PATH_MAX, "%s/cairn-unit-XXXXXX",
+                          parent != NULL && parent[0] != '\0' ? parent : "/tmp");
+
+    assert_in_range(length, 1, SCRATCH_PATH_MAX - 1);
+    assert_non_null(mkdtemp(path));
+}
+
+static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *place)
+{
+    (void)status;
+    (void)kind;
+    (void)place;
+    return remove(path);
+}
+
+void scratch_remove(const char *path)
+{
+    assert_int_equal(nftw(path, remove_entry, OPEN_DIRECTORIES, FTW_DEPTH | FTW_PHYS), 0);
+}
