@@ -13,7 +13,7 @@
 
 enum {
     ZERO_CHUNK_BYTES = 1 << 20,
-    /* A thread of write-back every so often: one large flush at the end would hold up the log. */
+    /* Write-back begins every so often: one large flush at the end would hold up the log. */
     ZERO_FLUSH_BYTES = 4 << 20,
 };
 

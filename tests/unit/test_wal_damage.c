@@ -7,6 +7,7 @@
 
 #define FIRST  "wal-0000000000000001.seg"
 #define SECOND "wal-0000000000000002.seg"
+#define FOURTH "wal-0000000000000004.seg"
 
 /* How the damaged copy `disk` of the fixture's log opens; checks what must hold in any case. */
 static int open_damaged(const struct fixture *original, struct memory_disk *disk,
@@ -216,6 +217,61 @@ static void test_a_hole_between_segments_is_refused(void **state)
     memory_disk_free(disk);
 }
 
+/* Flips each byte of [from, to) of a file in turn: every copy is refused. */
+static void assert_each_byte_refused(const struct fixture *f, const char *name, size_t from,
+                                     size_t to)
+{
+    static struct fixture damaged;
+    for (size_t at = from; at < to; at++) {
+        struct memory_disk *copy = memory_disk_clone(f->disk);
+        size_t length;
+        memory_disk_file(copy, name, &length)[at] ^= 0x80;
+        assert_int_equal(open_damaged(f, copy, &damaged), CAIRN_ECORRUPT);
+        assert_names_place(&damaged, name);
+        memory_disk_free(copy);
+    }
+}
+
+/* The mark was synced before the last batch was begun, and so was the record before it. */
+static void test_a_damaged_mark_before_the_last_batch_is_refused(void **state)
+{
+    (void)state;
+    static struct fixture f;
+    struct memory_disk *disk = memory_disk_create();
+    fixture_init(&f, disk, "/log", WAL_BACKEND_INLINE);
+    fixture_reopen(&f);
+    fixture_fill(&f, 3, 24);
+    wal_mark(f.wal);
+    fixture_fill(&f, 1, 24);
+    fixture_abandon(&f);
+    size_t mark = WAL_BLOCK_BYTES + 3 * 64;
+    assert_each_byte_refused(&f, FIRST, mark - 64, mark + WAL_RECORD_HEADER_BYTES);
+    memory_disk_free(disk);
+}
+
+/* A segment born in recovery says where it begins: all before must be there. */
+static void test_damage_before_a_segment_born_in_recovery_is_refused(void **state)
+{
+    (void)state;
+    static struct fixture f;
+    struct memory_disk *disk = memory_disk_create();
+    fixture_init(&f, disk, "/log", WAL_BACKEND_INLINE);
+    for (int life = 0; life < 3; life++) {
+        fixture_reopen(&f);
+        fixture_fill(&f, 3, 24);
+        fixture_abandon(&f);
+        memory_disk_restart(disk, 0);
+    }
+    /* Two of each life's three records were marked; the third moved on to the next segment. */
+    assert_each_byte_refused(&f, FIRST, WAL_BLOCK_BYTES, WAL_BLOCK_BYTES + 2 * 64);
+    assert_each_byte_refused(&f, SECOND, WAL_BLOCK_BYTES, WAL_BLOCK_BYTES + 3 * 64);
+    /* What a segment was born with was synced before it got its name. */
+    fixture_reopen(&f);
+    fixture_abandon(&f);
+    assert_each_byte_refused(&f, FOURTH, WAL_BLOCK_BYTES, WAL_BLOCK_BYTES + 64);
+    memory_disk_free(disk);
+}
+
 /* Nothing is changed on the disk when the log is refused: it is evidence. */
 static void test_a_refused_log_is_left_alone(void **state)
 {
@@ -303,6 +359,8 @@ int main(void)
         cmocka_unit_test(test_damage_in_any_segment_is_refused),
         cmocka_unit_test(test_a_missing_segment_is_refused),
         cmocka_unit_test(test_a_hole_between_segments_is_refused),
+        cmocka_unit_test(test_a_damaged_mark_before_the_last_batch_is_refused),
+        cmocka_unit_test(test_damage_before_a_segment_born_in_recovery_is_refused),
         cmocka_unit_test(test_a_refused_log_is_left_alone),
         cmocka_unit_test(test_a_newer_format_is_refused),
         cmocka_unit_test(test_random_bytes_are_no_records),
