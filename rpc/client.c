@@ -55,6 +55,9 @@ static void tell_finished(struct rpc_client *client)
     struct client_call_list due = TAILQ_HEAD_INITIALIZER(due);
     struct client_call *call;
     TAILQ_CONCAT(&due, &client->finished, entry);
+    if (!TAILQ_EMPTY(&due) && !client->closing) {
+        turn_hold(&client->turn);
+    }
     while ((call = TAILQ_FIRST(&due)) != NULL) {
         TAILQ_REMOVE(&due, call, entry);
         tell(client, call, NULL);

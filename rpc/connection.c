@@ -236,11 +236,12 @@ void connection_turn_begin(struct connection *connection)
     if (connection->ended) {
         return;
     }
-    if (connection->failed != 0) {
-        read_rest_and_end(connection, connection->failed);
+    if (connection->failed == 0 && !connection->resuming) {
         return;
     }
-    if (!connection->resuming) {
+    turn_hold(connection->turn);
+    if (connection->failed != 0) {
+        read_rest_and_end(connection, connection->failed);
         return;
     }
     connection->resuming = false;

@@ -32,11 +32,16 @@ struct turn {
     struct connection_list queue;
     uint64_t round; /* marks what a walk of the queue has seen */
     uint8_t *input; /* CONNECTION_READ_SIZE bytes that all connections of this turn read into */
+    bool hold;      /* the loop must not block in its next iteration */
     unsigned open_handles;
     void (*closed)(struct turn *turn);
 };
 
 int turn_init(struct turn *turn, uv_loop_t *loop);
+/* Callbacks of the user ran before the loop blocks (from a timer or an idle handle, not from a
+ * descriptor): it must come around once without blocking, for those who wait in UV_RUN_ONCE for
+ * what a callback does, or do their own work in check handles. */
+void turn_hold(struct turn *turn);
 /* `closed` is called from the loop when the handles are closed and the memory is freed. All
  * connections must have been freed before. */
 void turn_close(struct turn *turn, void (*closed)(struct turn *turn));

@@ -19,11 +19,16 @@ static void walk(struct turn *turn, void (*visit)(struct connection *connection)
     }
 }
 
-/* Runs before the prepare handles of the same iteration: whatever is still queued leaves there. */
+/* Runs before the prepare handles of the same iteration: what is queued by then leaves there. */
 static void on_idle(uv_idle_t *idle)
 {
-    uv_idle_stop(idle);
-    walk(idle->data, connection_turn_begin);
+    struct turn *turn = idle->data;
+    walk(turn, connection_turn_begin);
+    if (turn->hold) {
+        turn->hold = false; /* still active when the loop asks how long it may block */
+    } else {
+        uv_idle_stop(idle);
+    }
 }
 
 static void on_prepare(uv_prepare_t *prepare)
@@ -43,6 +48,7 @@ int turn_init(struct turn *turn, uv_loop_t *loop)
     TAILQ_INIT(&turn->queue);
     turn->closed = NULL;
     turn->round = 0;
+    turn->hold = false;
     turn->input = malloc(CONNECTION_READ_SIZE);
     if (turn->input == NULL) {
         return CAIRN_ENOMEM;
@@ -62,6 +68,12 @@ void turn_wake(struct turn *turn)
     if (!uv_is_active((uv_handle_t *)&turn->idle)) {
         uv_idle_start(&turn->idle, on_idle);
     }
+}
+
+void turn_hold(struct turn *turn)
+{
+    turn->hold = true;
+    turn_wake(turn);
 }
 
 static void on_closed(uv_handle_t *handle)

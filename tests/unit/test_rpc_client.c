@@ -584,6 +584,59 @@ static void closing_ends_all_calls(void **state)
     assert_int_equal(unsent.status, CAIRN_EUNAVAILABLE);
 }
 
+static void on_guard(uv_timer_t *timer)
+{
+    *(bool *)timer->data = true;
+}
+
+/* Waits as a synchronous client does: nothing but the call's end may wake the loop. */
+static void wait_blocking(struct fixture *fixture, const struct outcome *outcome)
+{
+    uv_timer_t guard;
+    bool expired = false;
+    uv_timer_init(&fixture->loop, &guard);
+    guard.data = &expired;
+    uv_timer_start(&guard, on_guard, WAIT_MS, 0);
+    while (outcome->status == PENDING && !expired) {
+        (void)uv_run(&fixture->loop, UV_RUN_ONCE);
+    }
+    assert_false(expired);
+    uv_close((uv_handle_t *)&guard, NULL);
+    fixture_run(fixture);
+}
+
+static void every_end_wakes_a_loop_that_blocks(void **state)
+{
+    struct fixture *fixture = *state;
+    struct outcome outcome;
+    uint64_t id;
+    struct rpc_client *client = open_client(fixture, fixture->port, NULL);
+    assert_int_equal(call_get(client, "k", LONG_MS, &outcome, NULL), 0);
+    wait_blocking(fixture, &outcome);
+    assert_int_equal(outcome.status, 0);
+    fixture->behaviour = DEFER;
+    assert_int_equal(call_get(client, "k", LONG_MS, &outcome, &id), 0);
+    while (fixture->waiting_count == 0) {
+        (void)uv_run(&fixture->loop, UV_RUN_ONCE);
+    }
+    rpc_client_cancel(client, id);
+    wait_blocking(fixture, &outcome);
+    assert_int_equal(outcome.status, CAIRN_EUNKNOWN);
+    assert_int_equal(call_get(client, "k", LONG_MS, &outcome, NULL), 0);
+    while (fixture->waiting_count == 1) {
+        (void)uv_run(&fixture->loop, UV_RUN_ONCE);
+    }
+    fixture_close_server(fixture);
+    wait_blocking(fixture, &outcome);
+    assert_int_equal(outcome.status, CAIRN_EUNKNOWN);
+    assert_int_equal(call_get(client, "k", LONG_MS, &outcome, NULL), 0);
+    wait_blocking(fixture, &outcome);
+    assert_int_equal(outcome.status, CAIRN_EUNAVAILABLE);
+    fixture_answer(fixture, 0);
+    fixture_answer(fixture, 1);
+    close_client(fixture, client);
+}
+
 struct chain {
     struct rpc_client *client;
     struct fixture *fixture;
@@ -646,6 +699,7 @@ int main(void)
         TEST(an_answer_that_does_not_decode_is_a_protocol_error),
         TEST(an_idle_connection_that_the_server_closed_is_replaced_in_time),
         TEST(closing_ends_all_calls),
+        TEST(every_end_wakes_a_loop_that_blocks),
         TEST(a_call_or_a_close_may_come_from_within_done),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
