@@ -105,9 +105,7 @@ static int compare_stored(const struct manager_options *options, const struct cl
 
 static uint32_t wanted_replicas(const struct manager_options *options)
 {
-    if (options->replicas != 0)
-        return options->replicas;
-    return options->servers != NULL && options->servers->count == 1 ? 1 : MANAGER_REPLICAS_DEFAULT;
+    return options->replicas != 0 ? options->replicas : MANAGER_REPLICAS_DEFAULT;
 }
 
 static uint32_t wanted_partitions(const struct manager_options *options)

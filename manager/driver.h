@@ -20,7 +20,7 @@ struct manager_options {
     const char *data;
 };
 
-enum { MANAGER_PARTITIONS_DEFAULT = 64, MANAGER_REPLICAS_DEFAULT = 2 };
+enum { MANAGER_PARTITIONS_DEFAULT = 64, MANAGER_REPLICAS_DEFAULT = 1 };
 
 /* Locks and opens the data directory, or makes a new cluster in it, and listens. What is stored and
  * what the options say must agree. On error nothing stays open. */

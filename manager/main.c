@@ -10,7 +10,7 @@
 #include "manager/driver.h"
 #include "proto/limits.h"
 
-enum { EXIT_INVALID = 2 };
+enum { EXIT_INVALID = 2, REPLICAS_SERVED = 1 };
 
 struct program {
     uv_loop_t loop;
@@ -44,7 +44,7 @@ static int parse(int argc, char **argv, struct settings *settings, enum options_
          "public addresses of the servers; the one with --id i is the i-th, from 0",
          &settings->servers_given, false},
         {"replicas", OPTION_NUMBER, &settings->replicas, 1, CAIRN_REPLICAS_LIMIT, "N",
-         "copies of each partition, the primary included (2, or 1 with a single server)",
+         "copies of each partition, the primary included; servers of this version keep one (1)",
          &settings->replicas_given, false},
         {"partitions", OPTION_NUMBER, &settings->partitions, 1, CAIRN_PARTITIONS_LIMIT, "P",
          "hash partitions of the cluster, fixed for its life (64)", &settings->partitions_given,
@@ -78,6 +78,11 @@ static int apply(struct settings *settings, struct error *error)
                          "--log-level %.64s: not one of debug, info, warn, error",
                          settings->log_level);
     log_set_level(level);
+    /* Placing copies that no server keeps would promise a durability that is not there. */
+    if (settings->replicas_given && settings->replicas > REPLICAS_SERVED)
+        return error_set(error, CAIRN_EINVAL,
+                         "--replicas %u: servers of this version keep %d copy of each partition",
+                         (unsigned)settings->replicas, REPLICAS_SERVED);
     if (settings->servers_given)
         settings->manager.servers = &settings->servers;
     settings->manager.replicas = settings->replicas_given ? (uint32_t)settings->replicas : 0;

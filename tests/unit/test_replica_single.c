@@ -73,7 +73,7 @@ static uint64_t append(struct replica *replica, uint64_t now_ms)
     return position.index;
 }
 
-static void test_first_configuration_is_led_after_the_noop_R2_R6(void **state)
+static void test_one_member_leads_after_its_noop_without_leases_R2_R6_L4(void **state)
 {
     struct replica replica = fresh(0, 0);
     struct replica_update update = hear(&replica, 100, alone(1, 3));
@@ -216,7 +216,7 @@ static void test_log_time_advances_with_the_primary_only_S1(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_first_configuration_is_led_after_the_noop_R2_R6),
+        cmocka_unit_test(test_one_member_leads_after_its_noop_without_leases_R2_R6_L4),
         cmocka_unit_test(test_another_incarnation_is_not_led_but_proposed_R3),
         cmocka_unit_test(test_recovered_entries_wait_for_the_noop_R6_R12),
         cmocka_unit_test(test_a_proposal_is_repeated_until_a_higher_epoch_R11),
