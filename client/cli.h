@@ -60,7 +60,7 @@ int cli_failure(const struct cli *cli, int status);
 int cli_exit_code(int status);
 /* Flushes stdout: CLI_DONE, or CLI_INVALID after an error line. */
 int cli_flush(void);
-/* Prints bytes on stdout: raw, or hexadecimal if so asked. */
+/* Prints bytes on stdout: raw, or hexadecimal if so asked; in the shell control bytes as \xNN. */
 void cli_print(const struct cli *cli, const void *data, size_t length);
 /* Sets `name` to the bytes if they are UTF-8, else `name`_hex to their hexadecimal form. */
 void cli_json_bytes(json_t *object, const char *name, const void *data, size_t length);

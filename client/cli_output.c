@@ -62,12 +62,18 @@ void cli_print(const struct cli *cli, const void *data, size_t length)
 {
     const uint8_t *bytes = data;
 
-    if (!cli->options.hex) {
+    if (!cli->options.hex && !cli->in_shell) {
         fwrite(bytes, 1, length, stdout);
         return;
     }
     for (size_t i = 0; i < length; i++) {
-        printf("%02x", bytes[i]);
+        if (cli->options.hex) {
+            printf("%02x", bytes[i]);
+        } else if (bytes[i] < 0x20 || bytes[i] == 0x7f) {
+            printf("\\x%02x", bytes[i]); /* a terminal would obey it */
+        } else {
+            putchar(bytes[i]);
+        }
     }
 }
 

@@ -33,7 +33,9 @@ static const char help_text[] =
     "exit, quit, Ctrl-D                               leave\n"
     "\n"
     "Options --json, --hex and --timeout MS may follow any command. Words with spaces go in\n"
-    "quotes. Ctrl-C drops the line, or ends the command that is waiting.\n";
+    "quotes. Ctrl-C drops the line, or ends the command that is waiting. Control bytes are "
+    "printed\n"
+    "as \\xNN.\n";
 
 static char *prompt(EditLine *editor)
 {

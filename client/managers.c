@@ -120,7 +120,8 @@ static void note_failure(struct managers *managers, const struct manager_peer *p
 {
     if (managers->status != CAIRN_ECONFLICT && managers->status != CAIRN_EVERSION) {
         managers->status = code;
-        error_set(&managers->error, code, "manager %s: %s", peer->address_text, message);
+        error_set(&managers->error, code, "manager %s: %s", peer->address_text,
+                  route_reason(message, peer->address_text));
     }
 }
 

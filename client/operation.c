@@ -321,9 +321,9 @@ static int give_up(struct operation *operation, int code)
     if (operation->had_unknown) {
         code = CAIRN_EUNKNOWN;
     }
-    snprintf(where, sizeof(where), "server %u at %s: %.200s", operation->server,
-             server != NULL ? server->address_text : "an unknown address",
-             operation->error.message);
+    const char *address = server != NULL ? server->address_text : "an unknown address";
+    snprintf(where, sizeof(where), "server %u at %s: %.200s", operation->server, address,
+             route_reason(operation->error.message, address));
     return fail(operation, code, where);
 }
 

@@ -252,6 +252,16 @@ struct rpc_client *route_connection(struct route *route, struct route_server *se
     return server->rpc;
 }
 
+const char *route_reason(const char *message, const char *address_text)
+{
+    size_t length = strlen(address_text);
+
+    if (strncmp(message, address_text, length) == 0 && strncmp(message + length, ": ", 2) == 0) {
+        return message + length + 2;
+    }
+    return message;
+}
+
 bool route_is_silence(const struct rpc_client *rpc, int rpc_status)
 {
     return rpc != NULL && (rpc_status == CAIRN_EUNKNOWN || rpc_status == CAIRN_EUNAVAILABLE) &&

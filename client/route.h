@@ -69,6 +69,8 @@ struct rpc_client *route_connection(struct route *route, struct route_server *se
 void route_note(struct route *route, struct route_server *server, int rpc_status);
 /* Whether this end of a call means that a connected peer said nothing. */
 bool route_is_silence(const struct rpc_client *rpc, int rpc_status);
+/* The part of an RPC error's message behind the address that it begins with. */
+const char *route_reason(const char *message, const char *address_text);
 /* Closes a connection that is counted in `*closing`. NULL is fine. */
 void route_drop_connection(unsigned *closing, struct rpc_client **rpc);
 

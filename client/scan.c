@@ -204,9 +204,10 @@ static int fail(cairn_cursor_t *cursor, int code, const struct stream *stream, c
     cairn_t *db = cursor->db;
     const struct route_server *server = route_server_by_id(&db->route, stream->server);
 
+    const char *address = server != NULL ? server->address_text : "an unknown address";
+
     return error_set(&db->error, code, "scan: %sserver %u at %s: %.300s", prefix, stream->server,
-                     server != NULL ? server->address_text : "an unknown address",
-                     stream->error.message);
+                     address, route_reason(stream->error.message, address));
 }
 
 /* Takes in what came and asks for what is missing. `*missing` says how many streams lack a page,
