@@ -48,7 +48,7 @@ count() {
         "$([ "$s" -eq 0 ] || echo ", $s skipped")"
     if [ "$f" -gt 0 ]; then
         failures+=("$name")
-        grep -av '^ok  ' "$LOGS/$name.log" | tail -n 60 | sed 's/^/    /'
+        grep -avE '^(ok  |(gcc|clang|rm) )' "$LOGS/$name.log" | tail -n 60 | sed 's/^/    /'
     fi
 }
 
@@ -163,21 +163,21 @@ rm -f "$LOGS"/*
 echo "logs in $LOGS"
 
 if needs build-gcc unit integration demo lint recipes; then
-    build build-gcc make -j"$JOBS" VARIANT=release all unit-build \
+    build build-gcc make -s -j"$JOBS" VARIANT=release all unit-build \
         build/release/tests/rpcgen-client || finish
 fi
 if needs build-clang; then
-    build build-clang make -j"$JOBS" CC=clang BUILD=build/clang BIN=build/clang/bin VARIANT=debug all unit-build
+    build build-clang make -s -j"$JOBS" CC=clang BUILD=build/clang BIN=build/clang/bin VARIANT=debug all unit-build
 fi
 if needs unit-sanitizers integration-sanitizers; then
-    build build-sanitizers make -j"$JOBS" "${SAN[@]}" unit-build \
+    build build-sanitizers make -s -j"$JOBS" "${SAN[@]}" unit-build \
         "${SERVERS[@]/#/build/san/asan/bin/}" || finish
 fi
 if needs integration-tsan; then
-    build build-tsan make -j"$JOBS" VARIANT=tsan "${SERVERS[@]/#/build/tsan/bin/}" || finish
+    build build-tsan make -s -j"$JOBS" VARIANT=tsan "${SERVERS[@]/#/build/tsan/bin/}" || finish
 fi
 if needs unit-valgrind; then
-    build build-debug make -j"$JOBS" VARIANT=debug unit-build || finish
+    build build-debug make -s -j"$JOBS" VARIANT=debug unit-build || finish
 fi
 
 beside checks tools/check
