@@ -181,10 +181,33 @@ static inline void fixture_close_server(struct fixture *fixture)
 static inline void fixture_close(struct fixture *fixture)
 {
     fixture_close_server(fixture);
-    assert_int_equal(uv_run(&fixture->loop, UV_RUN_DEFAULT), 0);
+    RUN_UNTIL(fixture, !uv_loop_alive(&fixture->loop));
     assert_int_equal(uv_loop_close(&fixture->loop), 0);
     free(fixture);
 }
+
+static inline void fixture_on_guard(uv_timer_t *timer)
+{
+    *(bool *)timer->data = true;
+}
+
+/* Runs the loop as one who waits in it does, blocking: nothing but what the condition waits for may
+ * have to wake it. */
+#define BLOCK_UNTIL(fixture, condition)                                                            \
+    do {                                                                                           \
+        uv_timer_t block_guard;                                                                    \
+        bool block_expired = false;                                                                \
+        uv_timer_init(&(fixture)->loop, &block_guard);                                             \
+        block_guard.data = &block_expired;                                                         \
+        uv_update_time(&(fixture)->loop);                                                          \
+        uv_timer_start(&block_guard, fixture_on_guard, WAIT_MS, 0);                                \
+        while (!(condition) && !block_expired) {                                                   \
+            (void)uv_run(&(fixture)->loop, UV_RUN_ONCE);                                           \
+        }                                                                                          \
+        uv_close((uv_handle_t *)&block_guard, NULL);                                               \
+        fixture_run(fixture);                                                                      \
+        assert_false(block_expired);                                                               \
+    } while (0)
 
 static inline struct rpc_server_stats fixture_stats(const struct fixture *fixture)
 {

@@ -244,9 +244,7 @@ static void a_call_that_was_sent_and_times_out_is_unknown(void **state)
     uint64_t start_ms = clock_now_ms();
     assert_int_equal(call_get(client, "slow", LONG_MS, &slow, NULL), 0);
     assert_int_equal(call_get(client, "fast", 60, &fast, NULL), 0);
-    while (fast.status == PENDING) {
-        (void)uv_run(&fixture->loop, UV_RUN_ONCE); /* the client's own timer wakes it */
-    }
+    BLOCK_UNTIL(fixture, fast.status != PENDING); /* the client's own timer wakes it */
     expect_failed(fixture, &fast, CAIRN_EUNKNOWN, "timed out");
     assert_true(fast.done_ms - start_ms >= 60);
     /* the late answer is dropped, and the other call is not disturbed */
@@ -584,27 +582,6 @@ static void closing_ends_all_calls(void **state)
     assert_int_equal(unsent.status, CAIRN_EUNAVAILABLE);
 }
 
-static void on_guard(uv_timer_t *timer)
-{
-    *(bool *)timer->data = true;
-}
-
-/* Waits as a synchronous client does: nothing but the call's end may wake the loop. */
-static void wait_blocking(struct fixture *fixture, const struct outcome *outcome)
-{
-    uv_timer_t guard;
-    bool expired = false;
-    uv_timer_init(&fixture->loop, &guard);
-    guard.data = &expired;
-    uv_timer_start(&guard, on_guard, WAIT_MS, 0);
-    while (outcome->status == PENDING && !expired) {
-        (void)uv_run(&fixture->loop, UV_RUN_ONCE);
-    }
-    assert_false(expired);
-    uv_close((uv_handle_t *)&guard, NULL);
-    fixture_run(fixture);
-}
-
 static void every_end_wakes_a_loop_that_blocks(void **state)
 {
     struct fixture *fixture = *state;
@@ -612,25 +589,21 @@ static void every_end_wakes_a_loop_that_blocks(void **state)
     uint64_t id;
     struct rpc_client *client = open_client(fixture, fixture->port, NULL);
     assert_int_equal(call_get(client, "k", LONG_MS, &outcome, NULL), 0);
-    wait_blocking(fixture, &outcome);
+    BLOCK_UNTIL(fixture, outcome.status != PENDING);
     assert_int_equal(outcome.status, 0);
     fixture->behaviour = DEFER;
     assert_int_equal(call_get(client, "k", LONG_MS, &outcome, &id), 0);
-    while (fixture->waiting_count == 0) {
-        (void)uv_run(&fixture->loop, UV_RUN_ONCE);
-    }
+    RUN_UNTIL(fixture, fixture->waiting_count == 1);
     rpc_client_cancel(client, id);
-    wait_blocking(fixture, &outcome);
+    BLOCK_UNTIL(fixture, outcome.status != PENDING);
     assert_int_equal(outcome.status, CAIRN_EUNKNOWN);
     assert_int_equal(call_get(client, "k", LONG_MS, &outcome, NULL), 0);
-    while (fixture->waiting_count == 1) {
-        (void)uv_run(&fixture->loop, UV_RUN_ONCE);
-    }
+    RUN_UNTIL(fixture, fixture->waiting_count == 2);
     fixture_close_server(fixture);
-    wait_blocking(fixture, &outcome);
+    BLOCK_UNTIL(fixture, outcome.status != PENDING);
     assert_int_equal(outcome.status, CAIRN_EUNKNOWN);
     assert_int_equal(call_get(client, "k", LONG_MS, &outcome, NULL), 0);
-    wait_blocking(fixture, &outcome);
+    BLOCK_UNTIL(fixture, outcome.status != PENDING);
     assert_int_equal(outcome.status, CAIRN_EUNAVAILABLE);
     fixture_answer(fixture, 0);
     fixture_answer(fixture, 1);

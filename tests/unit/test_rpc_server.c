@@ -207,10 +207,7 @@ static void without_descriptors_it_waits_and_does_not_spin(void **state)
     /* Each turn may block until the next sweep: a spinning server would turn many times. */
     uint64_t end_ms = clock_now_ms() + 600;
     unsigned turns = 0;
-    while (clock_now_ms() < end_ms) {
-        (void)uv_run(&fixture->loop, UV_RUN_ONCE);
-        turns++;
-    }
+    BLOCK_UNTIL(fixture, (turns++, clock_now_ms() >= end_ms));
     assert_true(turns < 50);
     assert_int_equal(fixture_stats(fixture).connections, 1);
 
@@ -285,9 +282,11 @@ static void on_check(uv_check_t *check)
     reply_late(check->data);
 }
 
-static void on_guard(uv_timer_t *timer)
+static void on_reply_arrived(uv_poll_t *poll, int status, int events)
 {
-    *(bool *)timer->data = true;
+    (void)status;
+    (void)events;
+    *(bool *)poll->data = true;
 }
 
 static void listen_again(struct fixture *fixture)
@@ -301,30 +300,26 @@ static void listen_again(struct fixture *fixture)
     fixture->port = rpc_server_port(fixture->server);
 }
 
-/* Blocks for the answer to one call; only the guard could wake the loop if it did not leave. */
+/* Blocks for the answer to one call: only its arrival may have to wake the loop. */
 static void call_blocking(struct fixture *fixture)
 {
-    uv_timer_t guard;
-    bool expired = false;
+    uv_poll_t arrival;
+    bool arrived = false;
     struct bytes call = {0};
     struct bytes reply = {0};
-    uint8_t got[sizeof reply.data];
     int fd = raw_connect(fixture->port);
     fixture->behaviour = DEFER;
     fixture->waiting_count = 0;
-    uv_timer_init(&fixture->loop, &guard);
-    guard.data = &expired;
-    uv_timer_start(&guard, on_guard, WAIT_MS, 0);
+    uv_poll_init(&fixture->loop, &arrival, fd);
+    arrival.data = &arrived;
+    uv_poll_start(&arrival, UV_READABLE, on_reply_arrived);
     bytes_get(&call, 1, "late");
     bytes_got(&reply, 1, "late");
     assert_int_equal(send(fd, call.data, call.length, 0), call.length);
-    while (!expired && recv(fd, got, reply.length, 0) != (ssize_t)reply.length) {
-        (void)uv_run(&fixture->loop, UV_RUN_ONCE);
-    }
-    assert_false(expired);
-    assert_memory_equal(got, reply.data, reply.length);
-    uv_close((uv_handle_t *)&guard, NULL);
+    BLOCK_UNTIL(fixture, arrived);
+    uv_close((uv_handle_t *)&arrival, NULL);
     fixture_run(fixture);
+    raw_expect(fixture, fd, &reply);
     close(fd);
     RUN_UNTIL(fixture, fixture_stats(fixture).connections == 0);
 }
