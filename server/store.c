@@ -245,10 +245,14 @@ bool store_checkpoint_start(struct store *store)
 
 bool store_checkpoint_finish(struct store *store)
 {
-    if (store->frozen == NULL || !checkpointer_done(store->checkpointer))
+    if (store->frozen == NULL)
         return false;
-    /* The turn's snapshot may be older than the commit, and what is above it goes now. */
+    /* The turn's snapshot may be older than the commit, and what is above it goes now. While the
+     * checkpoint still runs it may wait for the snapshot, to grow the map (W7): whoever waits by
+     * asking here must not hold it. */
     store_end_turn(store);
+    if (!checkpointer_done(store->checkpointer))
+        return false;
     for (size_t i = 0; i < store->frozen->count; i++) {
         struct frozen_partition *frozen = &store->frozen->partitions[i];
         struct store_partition *at = &store->partitions[frozen->partition];
@@ -272,7 +276,11 @@ void store_checkpoint_now(struct store *store)
     if (checkpointer_wait(store->checkpointer))
         store_checkpoint_finish(store);
     checkpointer_wait(store->checkpointer); /* the frozen memtables are freed */
-    if (store_checkpoint_start(store) && checkpointer_wait(store->checkpointer))
+    bool started = store_checkpoint_start(store);
+    /* Without memory for it the log must stay (W6), which the caller is about to cut: a restart
+     * replays it. */
+    CHECK(started || !store->dirty);
+    if (started && checkpointer_wait(store->checkpointer))
         store_checkpoint_finish(store);
     checkpointer_wait(store->checkpointer);
 }

@@ -142,10 +142,11 @@ uint64_t store_live_bytes(const struct store *store);
  * or while the thread still frees the last one's memtables: ask again later. */
 bool store_checkpoint_start(struct store *store);
 /* After checkpoint_done was called: drops the frozen memtables, moves store_checkpointed. True if
- * one completed. */
+ * one completed. Ends the turn's reads if one is under way. */
 bool store_checkpoint_finish(struct store *store);
 bool store_checkpoint_running(const struct store *store);
-/* Start, wait, finish; for a clean stop. */
+/* Start, wait, finish; for a clean stop. When it returns, LMDB holds all that was applied before;
+ * without memory for it the process ends. */
 void store_checkpoint_now(struct store *store);
 
 struct store_stats {

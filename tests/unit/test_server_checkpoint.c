@@ -569,6 +569,24 @@ static void the_map_grows_between_the_turns_of_a_reading_loop(void **state)
     assert_true(stats.map_growths >= 2);
 }
 
+/* Whoever waits by asking for the end alone must not keep the map from growing. */
+static void waiting_for_the_end_does_not_block_it(void **state)
+{
+    struct fixture *fixture = *state;
+    struct store_stats stats;
+    store_close(fixture->store);
+    fixture->options.map_bytes = 256 << 10;
+    fixture_open(fixture);
+    fill_store(fixture, 100, 20000);
+    assert_null(get_text(fixture, "absent")); /* begins the turn's snapshot */
+    assert_true(store_checkpoint_start(fixture->store));
+    while (!store_checkpoint_finish(fixture->store))
+        usleep(1000);
+    store_stats(fixture->store, &stats);
+    assert_true(stats.map_growths > 0);
+    check_filled(fixture, 100, 20000);
+}
+
 /* --- W5: a failed commit is fatal ---------------------------------------------------------------
  */
 
@@ -753,6 +771,7 @@ int main(void)
         T(a_large_checkpoint_takes_several_commits),
         T(a_full_map_grows),
         T(the_map_grows_between_the_turns_of_a_reading_loop),
+        T(waiting_for_the_end_does_not_block_it),
         T(a_failed_commit_is_fatal),
         T(expired_keys_are_reclaimed),
         T(reclaiming_is_bounded_and_goes_on),
