@@ -77,29 +77,47 @@ static void apply_through(struct node *node, struct partition *partition, uint64
     }
 }
 
-static void append_noop(struct node *node, struct partition *partition, uint64_t now_ms)
+static bool append_epoch(struct node *node, struct partition *partition)
+{
+    const struct replica *replica = &partition->replica;
+
+    return journal_append_epoch(&node->journal, replica->partition, replica->seen_history,
+                                replica->seen_epoch);
+}
+
+static bool append_noop(struct node *node, struct partition *partition, uint64_t now_ms)
 {
     struct entry *entry = entry_create();
 
-    CHECK(entry != NULL);
+    if (entry == NULL)
+        return false;
     entry->kind = COMMAND_NOOP;
     if (node_propose(node, partition, entry, now_ms) == CAIRN_OK)
-        return;
-    /* The batch is full of other partitions' first entries: make room, then it must fit. */
-    node_durable(node, wal_flush(node->journal.wal), now_ms);
-    CHECK(node_propose(node, partition, entry, now_ms) == CAIRN_OK);
+        return true;
+    entry_free(entry);
+    return false;
 }
 
-static void persist_epoch(struct node *node, struct partition *partition,
+void node_pay_debts(struct node *node, struct partition *partition, uint64_t now_ms)
+{
+    /* R2: the epoch's record goes before the epoch's first entry; the log is one sequence. */
+    if (partition->owes_epoch && append_epoch(node, partition))
+        partition->owes_epoch = false;
+    if (partition->owes_noop && !partition->owes_epoch && append_noop(node, partition, now_ms))
+        partition->owes_noop = false;
+}
+
+static void take_on_debts(struct node *node, struct partition *partition,
                           const struct replica_update *update, uint64_t now_ms)
 {
-    uint32_t number = partition->replica.partition;
-
-    store_set_seen_epoch(node->store, number, update->history, update->epoch);
-    if (journal_append_epoch(&node->journal, number, update->history, update->epoch))
-        return;
-    node_durable(node, wal_flush(node->journal.wal), now_ms);
-    CHECK(journal_append_epoch(&node->journal, number, update->history, update->epoch));
+    if (update->persist_epoch) {
+        store_set_seen_epoch(node->store, partition->replica.partition, update->history,
+                             update->epoch);
+        partition->owes_epoch = true;
+    }
+    if (update->append_noop)
+        partition->owes_noop = true;
+    node_pay_debts(node, partition, now_ms);
 }
 
 void node_carry_out(struct node *node, struct partition *partition,
@@ -114,11 +132,9 @@ void node_carry_out(struct node *node, struct partition *partition,
         if (replica->role == REPLICA_NONE || replica->role == REPLICA_BACKUP)
             partition_abandon_waiters(partition);
     }
-    /* R2: the epoch's record goes before the epoch's first entry; the log is one sequence. */
-    if (update->persist_epoch)
-        persist_epoch(node, partition, update, now_ms);
-    if (update->append_noop)
-        append_noop(node, partition, now_ms);
+    if (replica->barrier_index == 0)
+        partition->owes_noop = false; /* it does not lead any more */
+    take_on_debts(node, partition, update, now_ms);
     if (update->propose) {
         partition->proposal = update->proposal;
         node->proposals_wanted += partition->wants_proposal ? 0 : 1;

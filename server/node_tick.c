@@ -97,6 +97,7 @@ void node_tick(struct node *node, uint64_t now_ms)
 
         replica_step(&partition->replica, &event, &update);
         node_carry_out(node, partition, &update, now_ms);
+        node_pay_debts(node, partition, now_ms);
         if (replica_serves(&partition->replica))
             evict_idle_sessions(node, partition, now_ms);
     }

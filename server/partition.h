@@ -26,6 +26,8 @@ struct partition {
     struct entry_queue pending; /* in the log, not applied, by index */
     struct entry *tick;     /* the newest pending no-op, for reads that wait for log time (S2) */
     uint64_t durable_index; /* what journal marks of this turn say */
+    /* What the core asked for and the log had no room for yet: tried again with each tick. */
+    bool owes_epoch, owes_noop;
     bool touched;
     STAILQ_ENTRY(partition) next_touched;
     bool wants_proposal; /* `proposal` is to be sent to the manager (R11) */
