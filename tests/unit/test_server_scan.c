@@ -113,8 +113,8 @@ static void only_named_partitions_are_scanned(void **state)
 static void newer_layers_hide_older_ones(void **state)
 {
     struct fixture *fixture = *state;
-    for (char key = 'a'; key <= 'i'; key++)
-        put_in(fixture, 0, (char[]){key, 0}, "lmdb");
+    for (int key = 'a'; key <= 'i'; key++)
+        put_in(fixture, 0, (char[]){(char)key, 0}, "lmdb");
     settle_in(fixture, IN_LMDB);
     put_in(fixture, 0, "b", "frozen");
     put_in(fixture, 0, "c", "frozen");
@@ -143,8 +143,8 @@ static void newer_layers_hide_older_ones(void **state)
 static void a_visitor_may_stop(void **state)
 {
     struct fixture *fixture = *state;
-    for (char key = 'a'; key <= 'z'; key++)
-        put_in(fixture, (uint32_t)(key % FIXTURE_PARTITIONS), (char[]){key, 0}, "v");
+    for (int key = 'a'; key <= 'z'; key++)
+        put_in(fixture, (uint32_t)(key % FIXTURE_PARTITIONS), (char[]){(char)key, 0}, "v");
     for (int layer = IN_MEMTABLE; layer < LAYER_COUNT; layer++) {
         settle_in(fixture, (enum layer)layer);
         result.stop_after = 3;
