@@ -54,7 +54,8 @@ static void on_manager(void *context, int status, const void *result, const stru
     } else if (answer->status == MANAGER_OK) {
         const manager_report *said = &answer->manager_status_result_u.report;
         if (!question->report->has_manager) {
-            status = status_take_manager(question->report, said, &question->error);
+            /* A report that is not valid leaves its reason; another manager may do better. */
+            (void)status_take_manager(question->report, said, &question->error);
         }
     } else {
         const cairn_message *message = &answer->manager_status_result_u.message;

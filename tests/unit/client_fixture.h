@@ -187,9 +187,15 @@ static inline int fake_next(struct fake_server *server)
                                                      : FAKE_BEHAVE;
 }
 
-static inline server_redirect fake_redirect(struct fake *fake, uint32_t partition)
+/* Where nobody serves, everybody names the next one. */
+static inline server_redirect fake_redirect(const struct fake_server *server, uint32_t partition)
 {
+    const struct fake *fake = server->fake;
     uint32_t primary = fake->truth[partition];
+
+    if (primary >= FAKE_SERVERS) {
+        primary = (server->id + 1) % FAKE_SERVERS;
+    }
     return (server_redirect){.epoch = fake->epochs[partition], .primary = primary};
 }
 
@@ -250,7 +256,7 @@ static inline void fake_on_get(void *context, struct rpc_call *call, const void 
     int action = fake_next(server);
     if (fake->truth[partition] != server->id) {
         result.status = SERVER_NOT_PRIMARY;
-        result.get_result_u.redirect = fake_redirect(fake, partition);
+        result.get_result_u.redirect = fake_redirect(server, partition);
     } else if (fake_executes(action)) {
         const struct fake_pair *pair = fake_find(fake, &args->key);
         if (pair != NULL) {
@@ -309,7 +315,7 @@ static inline void fake_on_put(void *context, struct rpc_call *call, const void 
     }
     if (fake->truth[partition] != server->id) {
         result.status = SERVER_NOT_PRIMARY;
-        result.put_result_u.redirect = fake_redirect(fake, partition);
+        result.put_result_u.redirect = fake_redirect(server, partition);
     } else if (!fake_executes(action)) {
         result.put_result_u.message = view_of_text("scripted");
     } else if (result.status == SERVER_OK) {
@@ -423,7 +429,7 @@ static inline void fake_on_scan(void *context, struct rpc_call *call, const void
         if (fake->truth[partition] != server->id && result.status == SERVER_OK) {
             result.status = SERVER_NOT_PRIMARY;
             result.scan_result_u.refused =
-                (scan_refused){partition, fake_redirect(fake, partition)};
+                (scan_refused){partition, fake_redirect(server, partition)};
         }
     }
     if (result.status == SERVER_OK && server->bad_pages) {

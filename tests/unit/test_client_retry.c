@@ -421,6 +421,7 @@ static void test_a_child_may_close_the_handle(void **state)
     char value[16];
     int status = 1;
 
+    uint32_t server = fake->told[fake_partition_of("k")];
     assert_int_equal(fake_put(db, "k", "v"), CAIRN_OK);
     pid_t child = fork();
     if (child == 0) {
@@ -433,6 +434,8 @@ static void test_a_child_may_close_the_handle(void **state)
     for (int i = 0; i < 100; i++) {
         assert_int_equal(fake_get(db, "k", value, sizeof(value)), CAIRN_OK);
     }
+    /* Had the child taken the connection out of the loop, calls would have been repeated. */
+    assert_int_equal(calls(fake, server), 101);
     cairn_close(db);
     assert_int_equal(retired(fake), 1);
 }
