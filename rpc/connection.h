@@ -106,6 +106,14 @@ static inline size_t connection_unsent(const struct connection *connection)
     return connection->output.length - connection->output_sent;
 }
 
+/* Bytes that are in use: unsent, or of records not yet handled. */
+static inline size_t connection_holds(const struct connection *connection)
+{
+    return connection_unsent(connection) + connection->held.length +
+           record_reader_holds(&connection->reader);
+}
+
+/* Memory taken, in use or not. */
 static inline size_t connection_memory(const struct connection *connection)
 {
     return record_reader_memory(&connection->reader) + connection->held.capacity +

@@ -64,6 +64,12 @@ static inline size_t record_reader_memory(const struct record_reader *reader)
     return reader->assembled.capacity;
 }
 
+/* Bytes of a record that is not whole yet. */
+static inline size_t record_reader_holds(const struct record_reader *reader)
+{
+    return reader->delivered ? 0 : reader->assembled.length;
+}
+
 /* Writes the mark of a record sent as a single fragment. */
 static inline void record_mark_put(uint8_t mark[RECORD_MARK_SIZE], uint32_t length)
 {

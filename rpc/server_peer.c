@@ -21,13 +21,14 @@ static struct peer *peer_of(struct connection *connection)
 
 /* --- limits ---------------------------------------------------------------- */
 
-/* Past the memory limit those who hold more than the average are not read: they time out or their
- * replies drain, while small requests go on. */
+/* Past the memory limit those who hold more than an even share of it are not read: they time out or
+ * their replies drain, while small requests go on. Memory that is merely kept for speed does not
+ * count; the sweep frees it. */
 static bool is_starved(const struct peer *peer)
 {
     const struct rpc_server *server = peer->server;
     return server->memory > server->options.memory_limit &&
-           peer->memory >= server->memory / server->stats.connections;
+           connection_holds(&peer->io) >= server->options.memory_limit / server->stats.connections;
 }
 
 static bool on_paused(struct connection *connection)
@@ -45,9 +46,13 @@ static bool on_paused(struct connection *connection)
 
 void peer_account(struct peer *peer)
 {
+    struct rpc_server *server = peer->server;
     size_t memory = connection_memory(&peer->io);
-    peer->server->memory += memory - peer->memory;
+    server->memory += memory - peer->memory;
     peer->memory = memory;
+    if (server->memory > server->options.memory_limit) {
+        server_sweep_start(server);
+    }
 }
 
 /* Counts the memory; makes sure that somebody looks at the clock while something can time out. */
@@ -83,7 +88,7 @@ static bool sweep_peer(struct peer *peer, uint64_t now_ms)
         peer_end(peer, CAIRN_ETIMEDOUT);
         return false;
     }
-    if (peer->starved) {
+    if (peer->server->memory > options->memory_limit) {
         connection_trim(connection);
         peer_account(peer);
     }
