@@ -11,7 +11,9 @@
  *   WRITE with RWF_DSYNC, O_DIRECT       0.94   0.95    0.96     0.86
  *
  * The direct write is begun in the submitting call and completed by the device's interrupt, so that
- * no kernel worker is woken for it; the others wait for one. */
+ * no kernel worker is woken for it; the others wait for one. Completions are told through an
+ * eventfd, which the keeper shares: polling the ring's own descriptor was no faster (ratio 1.00).
+ */
 #include <errno.h>
 #include <liburing.h>
 #include <stdlib.h>

@@ -7,7 +7,8 @@
  * waits.
  *
  * Fatal errors: a write or sync of the log that fails ends the process (W2) through the options'
- * `fatal` function, which must not return.
+ * `fatal` function, which must not return. It is always called on the owner's thread, from within a
+ * wal call.
  *
  * An LSN is the number of a record: 1, 2, 3, ... without gaps. */
 #ifndef CAIRN_WAL_WAL_H
@@ -47,7 +48,7 @@ struct wal_record {
 typedef int (*wal_visit)(void *context, const struct wal_record *record, struct error *error);
 
 struct wal_options {
-    const char *directory; /* created if missing */
+    const char *directory; /* created if missing; copied */
     const struct io *io;   /* NULL: io_posix() */
     enum wal_backend backend;
     uint64_t segment_bytes;  /* 0: the default; only new segments take it */
@@ -67,8 +68,10 @@ struct wal_recovery {
     uint64_t torn_bytes;          /* dropped behind the last good record (W3) */
 };
 
-/* Opens and recovers. When it returns, everything visited is durable (W1). CAIRN_ECORRUPT names
- * file and offset (W3); CAIRN_EVERSION a newer format (W9). `recovery` may be NULL. */
+/* Opens and recovers. When it returns 0, everything visited is durable (W1). CAIRN_ECORRUPT names
+ * file and offset (W3), CAIRN_EVERSION a newer format (W9); then nothing on the disk was changed.
+ * CAIRN_EINVAL, CAIRN_ENOMEM, CAIRN_EIO and CAIRN_ENOSPC are what they say; CAIRN_EUNAVAILABLE: the
+ * wanted backend does not work here. `recovery` may be NULL. */
 int wal_open(const struct wal_options *options, struct wal **wal, struct wal_recovery *recovery,
              struct error *error);
 /* Waits for the batch under way, writes a last synced mark, frees all. The owner submits and
