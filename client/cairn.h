@@ -112,7 +112,8 @@ CAIRN_PUBLIC int cairn_delete(cairn_t *db, const void *key, size_t key_length, i
 CAIRN_PUBLIC int cairn_scan(cairn_t *db, const void *from, size_t from_length, const void *to,
                             size_t to_length, cairn_cursor_t **cursor);
 /* The next pair: CAIRN_OK, CAIRN_ENOTFOUND at the end, or an error. The pointers are owned by the
- * cursor until its next call. */
+ * cursor until its next call. The time limit counts for each call; after CAIRN_ETIMEDOUT the scan
+ * may be continued. */
 CAIRN_PUBLIC int cairn_scan_next(cairn_cursor_t *cursor, const void **key, size_t *key_length,
                                  const void **value, size_t *value_length);
 /* Before cairn_close of its handle. NULL is fine. */

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "client/cli.h"
 #include "client/text.h"
 
@@ -200,8 +201,21 @@ static int run_swap(struct cli *cli, const struct cli_words *words)
     return CLI_DONE;
 }
 
+/* Gives the command's next call what is left of the command's time; at least a millisecond, with
+ * which a call that cannot be answered at once says what it waits for. */
+static void limit_call(const struct cli *cli, uint64_t begin_ms)
+{
+    uint64_t limit_ms = cli->options.timeout_ms;
+    uint64_t passed_ms = clock_now_ms() - begin_ms;
+
+    if (limit_ms > 0) {
+        cairn_set_timeout(cli->db, passed_ms < limit_ms ? limit_ms - passed_ms : 1);
+    }
+}
+
 static int run_delete(struct cli *cli, const struct cli_words *words)
 {
+    uint64_t begin_ms = clock_now_ms();
     int deleted = 0;
 
     for (int i = 1; i < words->count; i++) {
@@ -211,6 +225,7 @@ static int run_delete(struct cli *cli, const struct cli_words *words)
         if (code != CLI_DONE) {
             return code;
         }
+        limit_call(cli, begin_ms);
         int status = cairn_delete(cli->db, cli->key.data, cli->key.length, &existed);
         if (status != CAIRN_OK) {
             return cli_failure(cli, status);

@@ -55,7 +55,8 @@ static size_t fill_specs(struct cli_options *o, bool in_shell, struct option_spe
          .maximum = UINT64_C(1) << 53,
          .value = "MS",
          .given = &o->timeout_given,
-         .help = "limit of one command; 0: for ever (default 10000; workload: for ever)"},
+         .help = "limit of one command, in scan of each page; 0: for ever (default 10000; "
+                 "workload: 0)"},
         {.name = "if-version",
          .kind = OPTION_NUMBER,
          .target = &o->if_version,

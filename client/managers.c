@@ -147,6 +147,7 @@ static void on_map(void *context, int status, const void *result, const struct e
     }
     if (status == CAIRN_OK) {
         managers->status = CAIRN_OK;
+        managers->error.code = CAIRN_OK;
         finish(managers);
         return;
     }
@@ -188,7 +189,6 @@ void managers_refresh(cairn_t *db)
     managers->refreshing = true;
     managers->ended = false;
     managers->status = CAIRN_EUNAVAILABLE;
-    managers->error = (struct error){0};
     for (size_t i = 0; i < managers->count; i++) {
         if (!managers->peers[i].asked) {
             ask(db, &managers->peers[i]);

@@ -32,7 +32,7 @@ struct managers {
     bool ended;         /* a refresh ended; cleared by managers_refresh */
     int status;         /* of the last refresh: 0, or why it failed (CAIRN_EUNAVAILABLE,
                            CAIRN_ECONFLICT, CAIRN_EVERSION, CAIRN_EPROTO) */
-    struct error error; /* what the last manager that failed said */
+    struct error error; /* what the last manager that failed said, since the last success */
 };
 
 int managers_init(cairn_t *db, const struct address_list *list, uint64_t cluster);
