@@ -86,6 +86,7 @@ static int run(struct cli *cli, struct cli_words *words)
     if (code == CLI_DONE) {
         code = cli_run(cli, words);
     }
+    cli_signal_release();
     cairn_close(cli->db);
     int caught = cli_signal_caught();
     return caught != 0 ? 128 + caught : code;

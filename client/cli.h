@@ -92,6 +92,8 @@ int cli_shell(struct cli *cli);
 
 /* From now on SIGINT and SIGTERM end what `db` waits for; a second one ends the process. */
 int cli_signal_catch(cairn_t *db);
+/* Before the handle is closed: signals no longer reach it. */
+void cli_signal_release(void);
 /* The signal that came, or 0. */
 int cli_signal_caught(void);
 /* Forgets it. */

@@ -12,7 +12,7 @@
 #include "client/cli.h"
 #include "client/handle.h"
 
-static cairn_t *handle;
+static cairn_t *volatile handle; /* NULL while there is none */
 static int pipe_ends[2] = {-1, -1};
 static volatile sig_atomic_t caught;
 
@@ -24,7 +24,10 @@ static void on_signal(int number)
         _exit(128 + number);
     }
     caught = number;
-    client_interrupt(handle);
+    cairn_t *db = handle;
+    if (db != NULL) {
+        client_interrupt(db);
+    }
     (void)!write(pipe_ends[1], "", 1);
     errno = saved;
 }
@@ -44,6 +47,11 @@ int cli_signal_catch(cairn_t *db)
         return cli_error(CLI_INVALID, "sigaction: %s", strerror(errno));
     }
     return CLI_DONE;
+}
+
+void cli_signal_release(void)
+{
+    handle = NULL;
 }
 
 int cli_signal_caught(void)
