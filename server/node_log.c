@@ -6,6 +6,8 @@
 #include "base/log.h"
 #include "server/node_internal.h"
 
+enum { APPLIES_PER_READ = 4096 };
+
 /* S3: what a client numbers; its retirement (S4) has no number. */
 static bool is_mutation(const struct entry *entry)
 {
@@ -63,6 +65,7 @@ struct entry *node_propose_tick(struct node *node, struct partition *partition,
 static void apply_through(struct node *node, struct partition *partition, uint64_t commit_index)
 {
     struct entry *entry;
+    uint64_t applied = 0;
 
     while ((entry = STAILQ_FIRST(&partition->pending)) != NULL && entry->index <= commit_index) {
         struct outcome outcome = {0};
@@ -74,6 +77,8 @@ static void apply_through(struct node *node, struct partition *partition, uint64
         CHECK(store_apply(node->store, entry, &outcome) == CAIRN_OK);
         partition_answer_waiters(entry, &outcome);
         entry_free(entry);
+        if (++applied % APPLIES_PER_READ == 0)
+            store_end_turn(node->store); /* a long recovery must not pin LMDB's pages */
     }
 }
 

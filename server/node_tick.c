@@ -8,6 +8,8 @@
 enum {
     CHECKPOINT_AGE_MS = 5 * 60 * 1000,
     FULL_DISK_AGE_MS = 1000,
+    LONG_LOG_AGE_MS = 10000,
+    LOG_SLACK_BYTES = 256 << 20,
     SESSION_IDLE_MS = 24 * 60 * 60 * 1000, /* S4 */
 };
 
@@ -24,21 +26,32 @@ uint64_t node_first_unapplied_lsn(const struct node *node)
     return first;
 }
 
+/* A checkpoint is due when the memtable is large, when the log is long (entries that change no key
+ * fill it, too), or after some time, so that a restart replays little. */
+static bool checkpoint_is_due(const struct node *node, uint64_t now_ms)
+{
+    uint64_t age_ms = now_ms - node->checkpoint_started_ms;
+    uint64_t log_limit_bytes = 4 * node->memtable_limit_bytes + LOG_SLACK_BYTES;
+
+    if (store_live_bytes(node->store) >= node->memtable_limit_bytes)
+        return true;
+    /* W7: deletes free pages only once they are in LMDB. */
+    if (node->disk.refuse_writes)
+        return age_ms > FULL_DISK_AGE_MS;
+    if (wal_bytes(node->journal.wal) > log_limit_bytes)
+        return age_ms > LONG_LOG_AGE_MS;
+    return age_ms > CHECKPOINT_AGE_MS;
+}
+
 void node_consider_checkpoint(struct node *node, uint64_t now_ms)
 {
-    uint64_t live = store_live_bytes(node->store);
-    uint64_t age_ms = now_ms - node->checkpoint_started_ms;
-    /* W7: deletes free pages only once they are in LMDB. */
-    uint64_t age_limit_ms = node->disk.refuse_writes ? FULL_DISK_AGE_MS : CHECKPOINT_AGE_MS;
-
-    if (live < node->memtable_limit_bytes && (live == 0 || age_ms <= age_limit_ms))
-        return;
-    if (store_checkpoint_running(node->store) || !disk_can_checkpoint(&node->disk))
+    if (store_checkpoint_running(node->store) || !checkpoint_is_due(node, now_ms) ||
+        !disk_can_checkpoint(&node->disk))
         return;
     /* W6: everything below is applied, so the checkpoint that freezes now holds it. */
     node->checkpoint_cut_lsn = node_first_unapplied_lsn(node);
-    if (store_checkpoint_start(node->store))
-        node->checkpoint_started_ms = now_ms;
+    node->checkpoint_started_ms = now_ms;
+    (void)store_checkpoint_start(node->store); /* false: nothing has changed since the last one */
 }
 
 void node_checkpoint_finish(struct node *node)
