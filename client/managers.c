@@ -4,11 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/backoff.h"
 #include "client/handle.h"
 #include "proto/manager_rpc.h"
 #include "proto/map.h"
 
-enum { SILENT_LIMIT = 2 };
+enum { SILENT_LIMIT = 2, BACKOFF_FIRST_MS = 10, BACKOFF_LIMIT_MS = 1000 };
 
 int managers_init(cairn_t *db, const struct address_list *list, uint64_t cluster)
 {
@@ -197,4 +198,47 @@ void managers_refresh(cairn_t *db)
     if (!any_asked(managers)) {
         finish(managers);
     }
+}
+
+/* --- waiting for a map --- */
+
+bool managers_hopeless(const cairn_t *db)
+{
+    int status = db->managers.status;
+
+    return db->managers.ended && (status == CAIRN_ECONFLICT || status == CAIRN_EVERSION ||
+                                  (status == CAIRN_EPROTO && db->timeout_ms != 0));
+}
+
+int managers_await(cairn_t *db, const char *name, uint64_t deadline_ms)
+{
+    struct managers *managers = &db->managers;
+    struct backoff backoff;
+
+    backoff_init(&backoff, BACKOFF_FIRST_MS, BACKOFF_LIMIT_MS);
+    while (!route_is_ready(&db->route)) {
+        managers_refresh(db);
+        bool go_on =
+            managers->ended || client_wait(db, &managers->ended, client_left_ms(deadline_ms));
+        if (route_is_ready(&db->route)) {
+            return CAIRN_OK;
+        }
+        if (managers_hopeless(db)) {
+            return error_set(&db->error, managers->status, "%s: %s", name, managers->error.message);
+        }
+        uint64_t left_ms = client_left_ms(deadline_ms);
+        if (go_on && left_ms > 0) {
+            uint64_t delay_ms = backoff_next_ms(&backoff, &db->random);
+            go_on = client_wait(db, NULL, delay_ms < left_ms ? delay_ms : left_ms);
+        }
+        if (!go_on) {
+            return error_set(&db->error, CAIRN_ECANCELED, "%s: interrupted", name);
+        }
+        if (left_ms == 0) {
+            return error_set(&db->error, CAIRN_ETIMEDOUT, "%s: out of time: %s", name,
+                             managers->error.code != CAIRN_OK ? managers->error.message
+                                                              : "no manager answers");
+        }
+    }
+    return CAIRN_OK;
 }

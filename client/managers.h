@@ -43,6 +43,12 @@ void managers_free(struct managers *managers);
 /* Starts a refresh unless one runs. `managers.ended` becomes true when a manager gave its answer or
  * all have failed; a new map is installed in db->route before that. */
 void managers_refresh(cairn_t *db);
+/* Whether the last refresh failed in a way that waiting does not mend: a contradiction, or, for one
+ * who waits only so long, managers that speak something else. */
+bool managers_hopeless(const cairn_t *db);
+/* Waits until the handle has a map. CAIRN_OK; CAIRN_ETIMEDOUT, CAIRN_ECANCELED, CAIRN_ECONFLICT,
+ * CAIRN_EVERSION or CAIRN_EPROTO with a message that begins with `name`. */
+int managers_await(cairn_t *db, const char *name, uint64_t deadline_ms);
 /* The connection to one manager, made if there is none; NULL when out of memory. */
 struct rpc_client *managers_connection(cairn_t *db, struct manager_peer *peer);
 

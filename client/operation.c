@@ -7,9 +7,9 @@
 
 #include <stdio.h>
 
-#include "base/check.h"
 #include "base/clock.h"
 #include "client/handle.h"
+#include "client/operation_result.h"
 #include "client/text.h"
 
 enum {
@@ -38,114 +38,6 @@ static int fail(struct operation *operation, int code, const char *why)
         text_excerpt(operation->key.data, operation->key.length, excerpt, sizeof(excerpt)),
         code == CAIRN_EUNKNOWN ? "the outcome is unknown: " : "",
         code == CAIRN_ETIMEDOUT ? "out of time: " : "", why);
-}
-
-/* --- what came back ---------------------------------------------------------------------- */
-
-static void take_value(struct operation *operation, const cairn_value *value)
-{
-    struct buffer *buffer = &operation->db->value;
-    static const char nul = '\0';
-
-    /* The handle reserved room for the largest value when it was opened. */
-    buffer_clear(buffer);
-    if (value->length > 0) {
-        CHECK(buffer_append(buffer, value->data, value->length) == CAIRN_OK);
-    }
-    CHECK(buffer_append(buffer, &nul, 1) == CAIRN_OK);
-}
-
-static void take_redirect(struct operation *operation, const server_redirect *redirect)
-{
-    operation->redirect = *redirect;
-    operation->redirect.address = (cairn_address){NULL, 0};
-    error_set(&operation->error, CAIRN_EUNAVAILABLE, "it is not the key's primary");
-}
-
-static void take_message(struct operation *operation, const cairn_message *message)
-{
-    if (message->length > 0) {
-        error_set(&operation->error, CAIRN_EPROTO, "%.*s", (int)message->length,
-                  (const char *)message->data);
-    } else {
-        error_set(&operation->error, CAIRN_EPROTO, "status %d", (int)operation->status);
-    }
-}
-
-static void take_get(struct operation *operation, const get_result *result)
-{
-    operation->status = result->status;
-    if (result->status == SERVER_OK) {
-        operation->version = result->get_result_u.found.key_version;
-        operation->existed = true;
-        take_value(operation, &result->get_result_u.found.value);
-    } else if (result->status == SERVER_NOT_PRIMARY) {
-        take_redirect(operation, &result->get_result_u.redirect);
-    } else {
-        take_message(operation, &result->get_result_u.message);
-    }
-}
-
-static void take_put(struct operation *operation, const put_result *result)
-{
-    operation->status = result->status;
-    if (result->status == SERVER_OK) {
-        operation->existed = result->put_result_u.done.existed;
-        operation->version = result->put_result_u.done.key_version;
-    } else if (result->status == SERVER_VERSION_MISMATCH) {
-        operation->version = result->put_result_u.current_version;
-        operation->existed = operation->version != 0;
-    } else if (result->status == SERVER_NOT_PRIMARY) {
-        take_redirect(operation, &result->put_result_u.redirect);
-    } else {
-        take_message(operation, &result->put_result_u.message);
-    }
-}
-
-static void take_swap(struct operation *operation, const swap_result *result)
-{
-    operation->status = result->status;
-    if (result->status == SERVER_OK) {
-        operation->existed = result->swap_result_u.done.existed;
-        operation->version = result->swap_result_u.done.key_version;
-        take_value(operation, &result->swap_result_u.done.old_value);
-    } else if (result->status == SERVER_NOT_PRIMARY) {
-        take_redirect(operation, &result->swap_result_u.redirect);
-    } else {
-        take_message(operation, &result->swap_result_u.message);
-    }
-}
-
-static void take_delete(struct operation *operation, const delete_result *result)
-{
-    operation->status = result->status;
-    if (result->status == SERVER_OK) {
-        operation->existed = result->delete_result_u.existed;
-    } else if (result->status == SERVER_NOT_PRIMARY) {
-        take_redirect(operation, &result->delete_result_u.redirect);
-    } else {
-        take_message(operation, &result->delete_result_u.message);
-    }
-}
-
-static void on_done(void *context, int status, const void *result, const struct error *error)
-{
-    struct operation *operation = context;
-
-    operation->answered = true;
-    operation->rpc_status = status;
-    uv_stop(&operation->db->loop);
-    if (status != CAIRN_OK) {
-        operation->error = *error;
-    } else if (operation->procedure == SERVER_GET) {
-        take_get(operation, result);
-    } else if (operation->procedure == SERVER_PUT) {
-        take_put(operation, result);
-    } else if (operation->procedure == SERVER_SWAP) {
-        take_swap(operation, result);
-    } else {
-        take_delete(operation, result);
-    }
 }
 
 /* --- one attempt ------------------------------------------------------------------------- */
@@ -200,7 +92,7 @@ static void attempt(struct operation *operation)
     }
     uv_update_time(&db->loop);
     int status = rpc_client_call(rpc, &program_server, operation->procedure, &operation->args,
-                                 attempt_limit(operation), on_done, operation, &call_id);
+                                 attempt_limit(operation), operation_on_done, operation, &call_id);
     if (status != CAIRN_OK) {
         never_sent(operation, status, error_text(status));
         return;
@@ -239,49 +131,6 @@ static bool pause_between(struct operation *operation)
     }
     uint64_t passed_ms = clock_now_ms() - begin_ms;
     return passed_ms >= delay_ms || client_wait(db, NULL, delay_ms - passed_ms);
-}
-
-/* Contradictions do not go away by waiting, and a manager's port that speaks something else is an
- * error to one who waits only so long. */
-static bool is_hopeless(const cairn_t *db)
-{
-    int status = db->managers.status;
-
-    return db->managers.ended && (status == CAIRN_ECONFLICT || status == CAIRN_EVERSION ||
-                                  (status == CAIRN_EPROTO && db->timeout_ms != 0));
-}
-
-int operation_await_map(cairn_t *db, const char *name, uint64_t deadline_ms)
-{
-    struct managers *managers = &db->managers;
-    struct backoff backoff;
-
-    backoff_init(&backoff, BACKOFF_FIRST_MS, BACKOFF_LIMIT_MS);
-    while (!route_is_ready(&db->route)) {
-        managers_refresh(db);
-        bool go_on =
-            managers->ended || client_wait(db, &managers->ended, client_left_ms(deadline_ms));
-        if (route_is_ready(&db->route)) {
-            return CAIRN_OK;
-        }
-        if (is_hopeless(db)) {
-            return error_set(&db->error, managers->status, "%s: %s", name, managers->error.message);
-        }
-        uint64_t left_ms = client_left_ms(deadline_ms);
-        if (go_on && left_ms > 0) {
-            uint64_t delay_ms = backoff_next_ms(&backoff, &db->random);
-            go_on = client_wait(db, NULL, delay_ms < left_ms ? delay_ms : left_ms);
-        }
-        if (!go_on) {
-            return error_set(&db->error, CAIRN_ECANCELED, "%s: interrupted", name);
-        }
-        if (left_ms == 0) {
-            return error_set(&db->error, CAIRN_ETIMEDOUT, "%s: out of time: %s", name,
-                             managers->error.code != CAIRN_OK ? managers->error.message
-                                                              : "no manager answers");
-        }
-    }
-    return CAIRN_OK;
 }
 
 /* --- the whole operation ------------------------------------------------------------------- */
@@ -358,7 +207,7 @@ static int prepare_retry(struct operation *operation, const struct outcome *outc
     if (db->interrupted) {
         return give_up(operation, CAIRN_ECANCELED);
     }
-    if (is_hopeless(db)) {
+    if (managers_hopeless(db)) {
         return fail(operation, operation->had_unknown ? CAIRN_EUNKNOWN : db->managers.status,
                     db->managers.error.message);
     }
@@ -404,7 +253,7 @@ static int begin(struct operation *operation)
     operation->error.message[0] = '\0';
     backoff_init(&operation->backoff, BACKOFF_FIRST_MS, BACKOFF_LIMIT_MS);
     if (!route_is_ready(&db->route)) {
-        int status = operation_await_map(db, operation->name, operation->deadline_ms);
+        int status = managers_await(db, operation->name, operation->deadline_ms);
         if (status != CAIRN_OK) {
             return status;
         }

@@ -52,8 +52,4 @@ struct operation {
 /* CAIRN_OK, CAIRN_ENOTFOUND or CAIRN_EMISMATCH; else an error, with the message in db->error. */
 int operation_run(struct operation *operation);
 
-/* Waits until the handle has a map. CAIRN_OK; CAIRN_ETIMEDOUT, CAIRN_ECANCELED, CAIRN_ECONFLICT,
- * CAIRN_EVERSION, CAIRN_EPROTO or CAIRN_EUNAVAILABLE with a message that begins with `name`. */
-int operation_await_map(cairn_t *db, const char *name, uint64_t deadline_ms);
-
 #endif

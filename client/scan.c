@@ -9,7 +9,6 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "client/handle.h"
-#include "client/operation.h"
 #include "client/range.h"
 #include "client/stream.h"
 
@@ -309,7 +308,7 @@ static struct stream *smallest(const cairn_cursor_t *cursor, struct stream_pair 
 static int begin(cairn_cursor_t *cursor, uint64_t deadline_ms)
 {
     cairn_t *db = cursor->db;
-    int status = operation_await_map(db, "scan", deadline_ms);
+    int status = managers_await(db, "scan", deadline_ms);
 
     if (status == CAIRN_OK && plan(cursor) != CAIRN_OK) {
         status = error_set(&db->error, CAIRN_ENOMEM, "scan: out of memory");

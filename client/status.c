@@ -15,8 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/backoff.h"
 #include "client/handle.h"
-#include "client/operation.h"
 #include "client/status_report.h"
 #include "client/text.h"
 #include "proto/manager_rpc.h"
