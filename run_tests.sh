@@ -16,7 +16,7 @@ SAN=(BUILD=build/san VARIANT=asan "CFLAGS=-fsanitize=undefined -fno-sanitize-rec
     "LDFLAGS=-fsanitize=undefined")
 SERVERS=(cairn cairn-manager cairn-server)
 
-passed=0 failed=0 skipped=0
+passed=0 failed=0 skipped=0 current=
 declare -a waiting=() failures=()
 only=("$@")
 
@@ -57,10 +57,17 @@ step() {
     local name=$1 start=$SECONDS code
     shift
     wanted "$name" || return 0
-    "$@" >"$LOGS/$name.log" 2>&1
+    now "$name" "$@"
     code=$?
     count "$name" "$code" $((SECONDS - start))
     return "$code"
+}
+
+# now NAME COMMAND...: in the background, since a trap waits for what runs in the foreground.
+now() {
+    "${@:2}" </dev/null >"$LOGS/$1.log" 2>&1 &
+    current=$!
+    wait "$current"
 }
 
 # beside NAME COMMAND...: runs it in the background, for what does not look at the clock.
@@ -88,7 +95,7 @@ join() {
 build() {
     local name=$1 start=$SECONDS code
     shift
-    "$@" >"$LOGS/$name.log" 2>&1
+    now "$name" "$@"
     code=$?
     if [ "$code" -ne 0 ] || wanted "$name"; then
         count "$name" "$code" $((SECONDS - start))
@@ -114,13 +121,23 @@ finish() {
     exit
 }
 
+# Ends a child and what it started, the children first.
+end_tree() {
+    local child
+    for child in $(ps -o pid= --ppid "$1"); do
+        end_tree "$child"
+    done
+    kill "$1" 2>/dev/null
+}
+
 interrupted() {
     trap '' INT TERM
     local item pid
     for item in "${waiting[@]}"; do
         IFS=: read -r _ pid _ <<<"$item"
-        kill "$pid" 2>/dev/null
+        end_tree "$pid"
     done
+    [ -z "$current" ] || end_tree "$current"
     echo "interrupted"
     exit 130
 }
