@@ -34,9 +34,6 @@ static void call_free(struct rpc_call *call)
     struct rpc_server *server = peer->server;
     CHECK(peer->calls > 0);
     peer->calls--;
-    if (server != NULL && peer->calls == server->options.calls_limit / 4 * 3) {
-        connection_resume(&peer->io); /* it may have been paused at the limit */
-    }
     if (server != NULL && server->pooled < CALLS_KEPT) {
         call->next = server->pool;
         server->pool = call;

@@ -251,6 +251,34 @@ static void deferred_replies_that_nobody_reads_end_the_connection(void **state)
     fixture_close(fixture);
 }
 
+static void a_paused_connection_does_not_spin(void **state)
+{
+    struct rpc_server_options options = {.output_limit = 2 << 20};
+    struct fixture *fixture = fixture_open(&options);
+    struct bytes calls = {0};
+    int fd = raw_connect(fixture->port);
+    (void)state;
+    fixture->behaviour = DEFER;
+    for (uint32_t i = 0; i < 16; i++) {
+        bytes_get(&calls, i, "kkkk");
+    }
+    assert_true(raw_send(fixture, fd, calls.data, calls.length));
+    RUN_UNTIL(fixture, fixture->waiting_count == 16);
+    /* Nobody reads these: the first ones fill the socket, the others pass the limit. What arrives
+     * now stays where it is. */
+    for (size_t i = 0; i < 16; i++) {
+        fixture_reply(fixture->waiting[i], fixture_large, VALUE_MAX);
+    }
+    assert_int_equal(send(fd, calls.data, calls.length, 0), calls.length);
+    uint64_t end_ms = clock_now_ms() + 400;
+    unsigned turns = 0;
+    BLOCK_UNTIL(fixture, (turns++, clock_now_ms() >= end_ms));
+    assert_true(turns < 50);
+    assert_int_equal(fixture->waiting_count, 16);
+    close(fd);
+    fixture_close(fixture);
+}
+
 static void past_the_memory_limit_those_who_hold_most_are_not_read(void **state)
 {
     struct rpc_server_options options = {.memory_limit = 2 << 20, .record_timeout_ms = 1000};
@@ -347,6 +375,7 @@ int main(void)
         cmocka_unit_test(a_slow_reader_gets_every_reply),
         cmocka_unit_test(past_the_limit_of_unanswered_calls_reading_stops),
         cmocka_unit_test(deferred_replies_that_nobody_reads_end_the_connection),
+        cmocka_unit_test(a_paused_connection_does_not_spin),
         cmocka_unit_test(past_the_memory_limit_those_who_hold_most_are_not_read),
         cmocka_unit_test(random_bytes_never_hurt_the_others),
     };
