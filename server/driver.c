@@ -28,7 +28,6 @@ struct driver {
     struct membership *membership;
     char listen_text[ADDRESS_TEXT_MAX];
     uv_prepare_t end_of_turn;
-    uv_idle_t no_block;
     uv_poll_t log_ready;
     uv_async_t checkpoint_ready;
     uv_timer_t tick;
@@ -47,21 +46,11 @@ static void driver_fail(struct driver *driver, int code, const char *message)
 
 /* --- the node's events ---------------------------------------------------------------------- */
 
-/* An active idle handle makes the loop poll without blocking; it has nothing to do itself. */
-static void on_no_block(uv_idle_t *handle)
-{
-    (void)handle;
-}
-
 static void on_end_of_turn(uv_prepare_t *handle)
 {
     struct driver *driver = handle->data;
-    uint64_t now_ns = node_is_gathering(&driver->node) ? clock_now_ns() : 0;
 
-    if (node_end_turn(&driver->node, now_ns))
-        uv_idle_start(&driver->no_block, on_no_block);
-    else
-        uv_idle_stop(&driver->no_block);
+    node_end_turn(&driver->node);
 }
 
 static void on_log_ready(uv_poll_t *handle, int status, int events)
@@ -257,7 +246,6 @@ static void close_handle(uv_handle_t *handle)
 static void close_handles(struct driver *driver)
 {
     close_handle((uv_handle_t *)&driver->end_of_turn);
-    close_handle((uv_handle_t *)&driver->no_block);
     close_handle((uv_handle_t *)&driver->log_ready);
     close_handle((uv_handle_t *)&driver->checkpoint_ready);
     close_handle((uv_handle_t *)&driver->tick);
@@ -276,7 +264,6 @@ static void driver_stop(struct driver *driver)
     if (driver->membership != NULL)
         membership_close(driver->membership, NULL, NULL);
     close_handle((uv_handle_t *)&driver->end_of_turn);
-    close_handle((uv_handle_t *)&driver->no_block);
     close_handle((uv_handle_t *)&driver->log_ready);
     close_handle((uv_handle_t *)&driver->tick);
     close_handle((uv_handle_t *)&driver->terminate);
@@ -296,7 +283,6 @@ static void on_signal(uv_signal_t *handle, int number)
 static void open_handles(struct driver *driver)
 {
     CHECK(uv_prepare_init(&driver->loop, &driver->end_of_turn) == 0);
-    CHECK(uv_idle_init(&driver->loop, &driver->no_block) == 0);
     CHECK(uv_async_init(&driver->loop, &driver->checkpoint_ready, on_checkpoint_ready) == 0);
     CHECK(uv_timer_init(&driver->loop, &driver->tick) == 0);
     CHECK(uv_signal_init(&driver->loop, &driver->terminate) == 0);

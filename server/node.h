@@ -35,10 +35,6 @@ struct node {
     uint64_t checkpoint_started_ms;
     uint32_t proposals_wanted;
     uint32_t serving_said; /* partitions served, as last logged */
-    /* Gathering a batch (see node_end_turn). */
-    uint64_t gathered, in_flight; /* entries in the waiting batch, and in the one being synced */
-    uint64_t expected;            /* clients that were answered lately and may ask again at once */
-    uint64_t gather_until_ns;     /* 0: not waiting */
     struct partition_list touched;
 };
 
@@ -83,10 +79,7 @@ struct entry *node_propose_tick(struct node *node, struct partition *partition,
 void node_durable(struct node *node, uint64_t lsn, uint64_t now_ms);
 /* The checkpoint thread reported. */
 void node_checkpoint_finish(struct node *node);
-/* At the end of each loop turn: hands what has gathered to the log, ends shared reads. True if it
- * waits for more to gather, at most GATHER_NS: then the next turn must not block. */
-bool node_end_turn(struct node *node, uint64_t now_ns);
-/* Whether node_end_turn has to do with the log, and so needs the time. */
-bool node_is_gathering(const struct node *node);
+/* At the end of each loop turn: hands what has gathered to the log, ends shared reads. */
+void node_end_turn(struct node *node);
 
 #endif

@@ -38,7 +38,6 @@ int node_propose(struct node *node, struct partition *partition, struct entry *e
     replica_append(replica, now_ms, &position, &log_time_ms);
     CHECK(position.index == entry->index && log_time_ms == entry->log_time_ms);
     STAILQ_INSERT_TAIL(&partition->pending, entry, next);
-    node->gathered++;
     return CAIRN_OK;
 }
 
@@ -167,9 +166,6 @@ void node_durable(struct node *node, uint64_t lsn, uint64_t now_ms)
 
     while (journal_next_durable(&node->journal, lsn, &mark))
         touch(node, &mark);
-    if (!wal_waiting(node->journal.wal))
-        node->gathered = 0;
-    node->expected = node->in_flight + node->gathered;
     while ((partition = STAILQ_FIRST(&node->touched)) != NULL) {
         struct replica_event event = {.kind = REPLICA_EVENT_SYNCED, .now_ms = now_ms};
         struct replica_update update;

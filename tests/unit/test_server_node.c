@@ -73,7 +73,7 @@ static void settle(struct fixture *fixture)
 {
     struct node *node = &fixture->node;
 
-    (void)node_end_turn(node, clock_now_ns());
+    node_end_turn(node);
     node_durable(node, wal_flush(node->journal.wal), clock_now_ms());
 }
 
