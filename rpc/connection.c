@@ -1,8 +1,8 @@
 /* Reads records from one socket and writes to it, with uv_poll and plain system calls.
  *
  * What uv_stream gives (queued writes, shutdown) is not needed here, and this way one read serves a
- * readable socket and one send a whole turn. Nothing is freed before the poll handle is closed, so that a handler may end the
- * connection it was called for. */
+ * readable socket and one send a whole turn. Nothing is freed before the poll handle is closed, so
+ * that a handler may end the connection it was called for. */
 #include "rpc/connection.h"
 
 #include <errno.h>
