@@ -248,7 +248,7 @@ clean:
 	rm -rf $(BUILD) $(BIN)
 
 # --- for people: the recipes of the Justfile that take no arguments ----------------------------------
-.PHONY: deps build up down kill testcase test demo report print-unit-tests test-programs
+.PHONY: deps build up down kill testcase test demo report print-unit-tests
 ## make build           the programs, on all processors
 build:
 	@$(MAKE) -j"$$(nproc)" all
@@ -277,7 +277,5 @@ test:
 demo:
 	./run_demo.sh
 print-unit-tests: ; @echo $(UNIT_TESTS)
-# Builds the unit tests and runs none; its own recipe keeps the pattern unit-% away.
-test-programs: $(UNIT_TESTS) ; @:
 
 -include $(shell find $(OUT) -name '*.d' 2>/dev/null)

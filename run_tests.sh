@@ -199,23 +199,23 @@ if needs build-gcc integration checks; then
     build build-gcc make -s -j"$JOBS" VARIANT=release all build/release/tests/rpcgen-client || finish
 fi
 if needs unit; then
-    build build-unit make -s -k -j"$JOBS" VARIANT=release test-programs
+    build build-unit make -s -k -j"$JOBS" VARIANT=release unit-build
 fi
 if needs build-clang; then
-    build build-clang make -s -j"$JOBS" CC=clang BUILD=build/clang BIN=build/clang/bin VARIANT=debug all test-programs
+    build build-clang make -s -j"$JOBS" CC=clang BUILD=build/clang BIN=build/clang/bin VARIANT=debug all unit-build
 fi
 if needs unit-sanitizers integration-sanitizers; then
     build build-sanitizers make -s -j"$JOBS" "${SAN[@]}" \
         "${SERVERS[@]/#/build/san/asan/bin/}" || finish
 fi
 if needs unit-sanitizers; then
-    build build-unit-sanitizers make -s -k -j"$JOBS" "${SAN[@]}" test-programs
+    build build-unit-sanitizers make -s -k -j"$JOBS" "${SAN[@]}" unit-build
 fi
 if needs integration-tsan; then
     build build-tsan make -s -j"$JOBS" VARIANT=tsan "${SERVERS[@]/#/build/tsan/bin/}" || finish
 fi
 if needs unit-valgrind; then
-    build build-unit-debug make -s -k -j"$JOBS" VARIANT=debug test-programs
+    build build-unit-debug make -s -k -j"$JOBS" VARIANT=debug unit-build
 fi
 
 beside checks tools/check
