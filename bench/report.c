@@ -75,14 +75,14 @@ static int print_json(const struct run_plan *plan, const struct run_result *resu
             json_object_set_new(operations, operation_name((enum bench_operation)i),
                                 operation_json(result, i));
     json_t *object = json_pack(
-        "{s:s, s:i, s:I, s:I, s:I, s:f, s:I, s:f, s:I, s:f, s:I, s:o}", "target",
+        "{s:s, s:i, s:I, s:I, s:I, s:f, s:I, s:I, s:f, s:I, s:f, s:I, s:o}", "target",
         plan->target->name, "connections", (int)plan->connections, "keys",
         (json_int_t)plan->workload.keys, "key_bytes", (json_int_t)plan->workload.key_bytes,
         "value_bytes", (json_int_t)plan->workload.value_bytes, "seconds", result->seconds,
-        "all_operations", (json_int_t)all_operations(result), "per_second",
-        per_second(result, all_operations(result)), "missing", (json_int_t)result->missing,
-        "driver_cpu_seconds", result->driver_cpu_seconds, "driver_waits",
-        (json_int_t)result->driver_switches, "operations", operations);
+        "all_operations", (json_int_t)all_operations(result), "executed",
+        (json_int_t)result->executed, "per_second", per_second(result, all_operations(result)),
+        "missing", (json_int_t)result->missing, "driver_cpu_seconds", result->driver_cpu_seconds,
+        "driver_waits", (json_int_t)result->driver_switches, "operations", operations);
     if (object == NULL)
         return CAIRN_ENOMEM;
     int status = json_dumpf(object, out, JSON_COMPACT | JSON_REAL_PRECISION(9));

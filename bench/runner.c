@@ -41,7 +41,7 @@ struct worker {
     struct random random;
     struct histogram latency_ns[BENCH_OPERATIONS];
     uint64_t operations[BENCH_OPERATIONS];
-    uint64_t missing;
+    uint64_t executed, missing;
     uint64_t last_end_ns;
     struct error error;
 };
@@ -128,6 +128,7 @@ static bool run_operation(struct worker *worker, bool measured)
     if (call_target(worker, operation, key) != 0)
         return false;
     uint64_t end_ns = clock_now_ns();
+    worker->executed++;
     if (measured) {
         histogram_record(&worker->latency_ns[operation], end_ns - start_ns);
         worker->operations[operation]++;
@@ -239,6 +240,7 @@ static void gather(const struct worker *worker, struct run_result *result, struc
         histogram_merge(&result->latency_ns[k], &worker->latency_ns[k]);
         result->operations[k] += worker->operations[k];
     }
+    result->executed += worker->executed;
     result->missing += worker->missing;
     if (worker->error.code != 0 && error->code == 0)
         *error = worker->error;

@@ -28,6 +28,7 @@ struct run_plan {
 struct run_result {
     double seconds;
     uint64_t operations[BENCH_OPERATIONS];
+    uint64_t executed;                             /* of all kinds, warm-up included */
     uint64_t missing;                              /* GETs that found nothing */
     struct histogram latency_ns[BENCH_OPERATIONS]; /* over all connections */
     double driver_cpu_seconds;                     /* user and system, warm-up included */
