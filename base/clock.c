@@ -1,4 +1,4 @@
-/* The only file that reads a clock (protocol.md L3: CLOCK_BOOTTIME). */
+/* The only file that reads a clock (ARCHITECTURE.md L3: CLOCK_BOOTTIME). */
 #include "base/clock.h"
 
 #include <errno.h>

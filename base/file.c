@@ -1,4 +1,4 @@
-/* Files that appear whole (protocol.md W4), and directories that one process owns. */
+/* Files that appear whole (ARCHITECTURE.md W4), and directories that one process owns. */
 #include "base/file.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* Files that appear whole, and directories that one process owns (protocol.md W4). */
+/* Files that appear whole, and directories that one process owns (ARCHITECTURE.md W4). */
 #ifndef CAIRN_BASE_FILE_H
 #define CAIRN_BASE_FILE_H
 

@@ -1,4 +1,4 @@
-/* The rules of retrying, in one place (protocol.md section 1, S3).
+/* The rules of retrying, in one place (ARCHITECTURE.md section 1, S3).
  *
  * A GET may always be tried again. A mutation may, because every attempt repeats client and number
  * and is executed at most once (S3). What differs is the last word: "not applied" is said only if

@@ -1,4 +1,4 @@
-/* Retirement of a handle's session where its mutations went (protocol.md S4). */
+/* Retirement of a handle's session where its mutations went (ARCHITECTURE.md S4). */
 #ifndef CAIRN_CLIENT_RETIRE_H
 #define CAIRN_CLIENT_RETIRE_H
 

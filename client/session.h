@@ -1,4 +1,4 @@
-/* The session under which a handle's mutations run (protocol.md S3, S4). Pure. */
+/* The session under which a handle's mutations run (ARCHITECTURE.md S3, S4). Pure. */
 #ifndef CAIRN_CLIENT_SESSION_H
 #define CAIRN_CLIENT_SESSION_H
 

@@ -1,5 +1,5 @@
 /* The configuration authority as a pure state machine: which servers are in the cluster, with which
- * stores, and who holds each partition (protocol.md R9 to R11).
+ * stores, and who holds each partition (ARCHITECTURE.md R9 to R11).
  *
  * No clock, no I/O: an event is a call's arguments with the time; what comes back is a reply and,
  * in `changes`, what must be durable before that reply or any later one leaves, because a reply may

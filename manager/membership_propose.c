@@ -1,4 +1,4 @@
-/* Proposals: the next configuration of a partition by compare-and-swap (protocol.md R11).
+/* Proposals: the next configuration of a partition by compare-and-swap (ARCHITECTURE.md R11).
  *
  * A member may take the lead of a partition, with its newest incarnation (R3) and the same members.
  * A conflict proves nothing to the proposer but that its epoch is not the present one; the answer

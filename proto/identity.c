@@ -1,4 +1,4 @@
-/* The file IDENTITY (protocol.md R10, W9), little-endian:
+/* The file IDENTITY (ARCHITECTURE.md R10, W9), little-endian:
  *
  *   offset  size  field
  *        0     8  magic "CAIRNID\n"

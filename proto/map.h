@@ -17,7 +17,7 @@
 
 enum { CLUSTER_MAP_FORMAT = 1 };
 
-/* One copy: a server and the store in its data directory (protocol.md R10). */
+/* One copy: a server and the store in its data directory (ARCHITECTURE.md R10). */
 struct replica_id {
     uint32_t server;
     uint64_t store;       /* non-zero */

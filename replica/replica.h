@@ -1,4 +1,4 @@
-/* One partition's replication as a pure state machine (protocol.md section 2).
+/* One partition's replication as a pure state machine (ARCHITECTURE.md section 2).
  *
  * The core reads no clock, does no I/O and allocates nothing: the driver hands it events with the
  * time in them, and every step returns what the driver has to do, in a `replica_update`. The

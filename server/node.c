@@ -19,7 +19,7 @@ enum { PATH_LIMIT = 4096 };
 struct recovery {
     struct node *node;
     struct replica_recovered *partitions;
-    uint64_t entries;
+    uint64_t replayed; /* entries that LMDB does not hold */
 };
 
 static int check_partition(const struct recovery *recovery, uint32_t partition, struct error *error)
@@ -39,7 +39,8 @@ static int recover_entry(void *context, struct entry *entry, struct error *error
         entry_free(entry);
         return status;
     }
-    recovery->entries++;
+    if (entry->index > store_applied(recovery->node->store, entry->partition)->index)
+        recovery->replayed++;
     return partition_recover_entry(&recovery->node->partitions[entry->partition],
                                    &recovery->partitions[entry->partition], entry, error);
 }
@@ -120,10 +121,10 @@ static int recover_log(struct node *node, const struct node_options *options, ui
     if (status == CAIRN_OK) {
         start_replicas(node, recovery.partitions);
         log_info("server",
-                 "recovered partitions=%u log_records=%" PRIu64 " log_entries=%" PRIu64
+                 "recovered partitions=%u log_records=%" PRIu64 " replayed=%" PRIu64
                  " log_bytes=%" PRIu64 " rewritten=%" PRIu64 " torn_bytes=%" PRIu64
                  " log=%s ms=%" PRIu64,
-                 node->partition_count, found.records, recovery.entries, found.bytes,
+                 node->partition_count, found.records, recovery.replayed, found.bytes,
                  found.rewritten, found.torn_bytes, wal_backend_name(node->journal.wal),
                  clock_now_ms() - started_ms);
     }

@@ -1,4 +1,4 @@
-/* Finds out what a directory's log holds (protocol.md W1, W3, W9). Private to wal/. */
+/* Finds out what a directory's log holds (ARCHITECTURE.md W1, W3, W9). Private to wal/. */
 #ifndef CAIRN_WAL_RECOVER_H
 #define CAIRN_WAL_RECOVER_H
 

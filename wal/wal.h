@@ -1,4 +1,4 @@
-/* A segmented write-ahead log with group commit (protocol.md W1 to W4, W6, W9).
+/* A segmented write-ahead log with group commit (ARCHITECTURE.md W1 to W4, W6, W9).
  *
  * One thread owns a log and makes all calls. Records are gathered in memory with wal_reserve and
  * wal_finish; wal_submit writes and syncs what has gathered, in the background, as one batch; while

@@ -32,7 +32,7 @@ class Restarts(CairnTest):
         c.wait_ready()
         self.verify(c)
         fields = recovered(c.servers[0].log())
-        self.assertGreaterEqual(int(fields["log_entries"]), 200, fields)
+        self.assertGreaterEqual(int(fields["replayed"]), 200, fields)
 
     def test_a_clean_stop_checkpoints_so_that_nothing_is_replayed(self):
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -2,7 +2,6 @@
 #ifndef CAIRN_TESTS_MANAGER_FIXTURE_H
 #define CAIRN_TESTS_MANAGER_FIXTURE_H
 
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -14,6 +13,7 @@
 #include <cmocka.h>
 
 #include "manager/membership.h"
+#include "tests/lib/scratch.h"
 
 enum { SERVERS = 3, PARTITIONS = 8, FIRST_PORT = 3777 };
 
@@ -51,20 +51,6 @@ static inline struct server_identity identity_of(uint64_t cluster, uint32_t serv
                                                  uint64_t incarnation)
 {
     return (struct server_identity){cluster, server, store, incarnation};
-}
-
-static inline int remove_entry(const char *path, const struct stat *status, int kind,
-                               struct FTW *place)
-{
-    (void)status;
-    (void)kind;
-    (void)place;
-    return remove(path);
-}
-
-static inline void remove_directory(const char *path)
-{
-    assert_int_equal(nftw(path, remove_entry, 8, FTW_DEPTH | FTW_PHYS), 0);
 }
 
 struct registration {

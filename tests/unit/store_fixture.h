@@ -13,12 +13,14 @@
 
 #include <cmocka.h>
 
+#include "base/check.h"
 #include "server/store.h"
+#include "tests/lib/scratch.h"
 
 enum { FIXTURE_PARTITIONS = 4 };
 
 struct fixture {
-    char directory[64];
+    char directory[SCRATCH_PATH_MAX];
     struct store_options options;
     struct store *store;
     uint64_t log_time_ms; /* given to the next entries */
@@ -35,35 +37,23 @@ static inline void fixture_open(struct fixture *fixture)
 static inline void fixture_init(struct fixture *fixture)
 {
     memset(fixture, 0, sizeof(*fixture));
-    snprintf(fixture->directory, sizeof(fixture->directory), "/tmp/cairn-store-XXXXXX");
-    assert_non_null(mkdtemp(fixture->directory));
+    scratch_create(fixture->directory);
     fixture->options = (struct store_options){
         .directory = fixture->directory, .partitions = FIXTURE_PARTITIONS, .map_bytes = 64 << 20};
     fixture->log_time_ms = 1000;
-}
-
-static inline void directory_remove(const char *directory)
-{
-    static const char *const names[] = {"data.mdb", "lock.mdb", "LOCK"};
-    char path[256];
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        snprintf(path, sizeof(path), "%s/%s", directory, names[i]);
-        unlink(path);
-    }
-    rmdir(directory);
 }
 
 static inline void fixture_end(struct fixture *fixture)
 {
     store_close(fixture->store);
     fixture->store = NULL;
-    directory_remove(fixture->directory);
+    scratch_remove(fixture->directory);
 }
 
 static inline int fixture_setup(void **state)
 {
     struct fixture *fixture = malloc(sizeof(*fixture));
-    assert_non_null(fixture);
+    CHECK(fixture != NULL); /* the compiler knows that it does not return */
     fixture_init(fixture);
     fixture_open(fixture);
     *state = fixture;

@@ -1,5 +1,5 @@
 /* What an attempt's result means, over all results: "not applied" is never said after an attempt
- * that may have been executed (protocol.md section 1). */
+ * that may have been executed (ARCHITECTURE.md section 1). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

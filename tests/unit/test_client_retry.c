@@ -1,5 +1,5 @@
 /* How the client reacts to servers that redirect, refuse, fall silent and break connections
- * (protocol.md section 1, S3, S4). */
+ * (ARCHITECTURE.md section 1, S3, S4). */
 #include "tests/unit/client_fixture.h"
 
 #include <sys/wait.h>

@@ -1,4 +1,4 @@
-/* Sessions: numbers that only grow, and what may be retired (protocol.md S3, S4). */
+/* Sessions: numbers that only grow, and what may be retired (ARCHITECTURE.md S3, S4). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

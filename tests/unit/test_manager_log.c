@@ -8,7 +8,7 @@
 #include "tests/unit/manager_fixture.h"
 
 struct fixture {
-    char directory[64], wal[80];
+    char directory[SCRATCH_PATH_MAX], wal[80];
     struct manager_log log;
     struct membership *membership;
 };
@@ -39,8 +39,7 @@ static int set_up(void **state)
     struct fixture *fixture = calloc(1, sizeof *fixture);
 
     assert_non_null(fixture);
-    (void)snprintf(fixture->directory, sizeof fixture->directory, "/tmp/cairn-manager-XXXXXX");
-    assert_non_null(mkdtemp(fixture->directory));
+    scratch_create(fixture->directory);
     (void)snprintf(fixture->wal, sizeof fixture->wal, "%s/wal", fixture->directory);
     assert_int_equal(open_log(fixture, NULL), 0);
     assert_null(fixture->membership);
@@ -58,7 +57,7 @@ static int tear_down(void **state)
     struct fixture *fixture = *state;
 
     close_log(fixture);
-    remove_directory(fixture->directory);
+    scratch_remove(fixture->directory);
     free(fixture);
     return 0;
 }

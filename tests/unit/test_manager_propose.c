@@ -1,4 +1,5 @@
-/* Proposals are compare-and-swap on the epoch (protocol.md R3, R9, R11); heartbeats, map, status.
+/* Proposals are compare-and-swap on the epoch (ARCHITECTURE.md R3, R9, R11); heartbeats, map,
+ * status.
  */
 #include "tests/unit/manager_fixture.h"
 

@@ -1,4 +1,5 @@
-/* Who may be which server (protocol.md R10): every way in, and every refusal names both sides. */
+/* Who may be which server (ARCHITECTURE.md R10): every way in, and every refusal names both sides.
+ */
 #include "tests/unit/manager_fixture.h"
 
 /* Registers, expects `status` and every one of `words` (a NULL-ended list) in the message. */

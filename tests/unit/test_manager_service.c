@@ -1,6 +1,6 @@
 /* The manager as a process on a real socket and a real directory: three servers (this test is all
  * of them) register, the map appears, proposals are accepted, and kill -9 or a clean stop loses
- * nothing that was answered (protocol.md W1, R10, R11). */
+ * nothing that was answered (ARCHITECTURE.md W1, R10, R11). */
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,7 +26,7 @@ struct report {
 };
 
 struct fixture {
-    char directory[64];
+    char directory[SCRATCH_PATH_MAX];
     struct address_list servers;
     struct manager_options options;
     pid_t pid;
@@ -125,8 +125,7 @@ static int set_up(void **state)
     struct fixture *fixture = calloc(1, sizeof *fixture);
 
     assert_non_null(fixture);
-    (void)snprintf(fixture->directory, sizeof fixture->directory, "/tmp/cairn-manager-XXXXXX");
-    assert_non_null(mkdtemp(fixture->directory));
+    scratch_create(fixture->directory);
     assert_int_equal(
         address_list_parse("127.0.0.1:3777,127.0.0.1:3778,127.0.0.1:3779", &fixture->servers, NULL),
         0);
@@ -147,7 +146,7 @@ static int tear_down(void **state)
     if (fixture->client != NULL)
         stop(fixture, SIGKILL);
     assert_int_equal(uv_loop_close(&fixture->loop), 0);
-    remove_directory(fixture->directory);
+    scratch_remove(fixture->directory);
     free(fixture);
     return 0;
 }
