@@ -1,7 +1,7 @@
 /* The only place that reads a clock.
  *
- * Protocol time is CLOCK_BOOTTIME (ARCHITECTURE.md L3): it keeps counting while the machine sleeps and
- * never jumps. Wall time is for log lines only and is never compared between machines. */
+ * Protocol time is CLOCK_BOOTTIME (ARCHITECTURE.md L3): it keeps counting while the machine sleeps
+ * and never jumps. Wall time is for log lines only and is never compared between machines. */
 #ifndef CAIRN_BASE_CLOCK_H
 #define CAIRN_BASE_CLOCK_H
 

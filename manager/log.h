@@ -1,4 +1,5 @@
-/* The manager's write-ahead log: opened and replayed, appended to, cut (ARCHITECTURE.md W1 to W4, W6).
+/* The manager's write-ahead log: opened and replayed, appended to, cut (ARCHITECTURE.md W1 to W4,
+ * W6).
  *
  * A whole map is written again when what was written since the last one outweighs it; once that is
  * durable the log is cut below it. */

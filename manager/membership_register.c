@@ -1,4 +1,5 @@
-/* Who may be which server: registration and the identity checks of every call (ARCHITECTURE.md R10).
+/* Who may be which server: registration and the identity checks of every call (ARCHITECTURE.md
+ * R10).
  *
  * A server is known by the store in its data directory. What a registration under a known id means:
  *

@@ -1,4 +1,5 @@
-/* The file IDENTITY of a data directory: whose it is (ARCHITECTURE.md R10, W9). Bytes in FORMATS.md. */
+/* The file IDENTITY of a data directory: whose it is (ARCHITECTURE.md R10, W9). Bytes in
+ * FORMATS.md. */
 #ifndef CAIRN_PROTO_IDENTITY_H
 #define CAIRN_PROTO_IDENTITY_H
 

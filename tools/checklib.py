@@ -13,7 +13,7 @@ import sys
 import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-MODULES = ("base", "proto", "wal", "rpc", "replica", "server", "manager", "client", "bench")
+MODULES = ("base", "proto", "wal", "rpc", "replica", "server", "manager", "client", "bench", "fuzz")
 C_FILES = ("*.c", "*.h")
 
 
