@@ -1,6 +1,7 @@
 /* Proposals are compare-and-swap on the epoch (ARCHITECTURE.md R3, R9, R11); heartbeats, map,
  * status.
  */
+#include "tests/unit/configuration_compare.h"
 #include "tests/unit/manager_fixture.h"
 
 struct attempt {
@@ -40,8 +41,7 @@ static enum manager_status propose(struct membership *membership, const struct a
                                           reply.results[0].current.length, PARTITIONS, current,
                                           NULL),
                      0);
-    assert_memory_equal(current, &membership->map.configurations[attempt->partition],
-                        sizeof *current);
+    assert_same_configuration(current, &membership->map.configurations[attempt->partition]);
     membership_reply_free(&reply);
     buffer_free(&bytes);
     return status;
