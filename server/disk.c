@@ -57,6 +57,11 @@ void disk_look(struct disk *disk, uint64_t log_room_bytes, uint64_t store_free_b
                  (unsigned long long)disk->room_bytes);
 }
 
+bool disk_refuses_writes(const struct disk *disk, uint64_t unsaved_bytes)
+{
+    return disk->refuse_writes || disk->room_bytes - disk->reserve_bytes < unsaved_bytes;
+}
+
 bool disk_can_checkpoint(const struct disk *disk)
 {
     return disk->room_bytes >= disk->reserve_bytes / 4;

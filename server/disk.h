@@ -19,6 +19,9 @@ void disk_init(struct disk *disk, const char *directory, uint64_t reserve_bytes)
 /* Looks at the file system, at what the log can still take and at the pages that the store has free
  * inside; logs when the answer changes. */
 void disk_look(struct disk *disk, uint64_t log_room_bytes, uint64_t store_free_bytes);
+/* Whether PUT and SWAP are to be refused while `unsaved_bytes` wait in memory for a checkpoint:
+ * what came since the last look counts, too. */
+bool disk_refuses_writes(const struct disk *disk, uint64_t unsaved_bytes);
 /* A checkpoint writes new pages before it frees old ones: without room it would fail, and a failed
  * commit is fatal (W5). What it needs is kept back as the reserve. */
 bool disk_can_checkpoint(const struct disk *disk);

@@ -77,6 +77,8 @@ struct entry *node_propose_tick(struct node *node, struct partition *partition,
 
 /* Everything up to `lsn` of the log is durable: commits, applies, answers. */
 void node_durable(struct node *node, uint64_t lsn, uint64_t now_ms);
+/* W7: whether PUT and SWAP are refused because the disk is full. */
+bool node_refuses_writes(const struct node *node);
 /* The checkpoint thread reported. */
 void node_checkpoint_finish(struct node *node);
 /* At the end of each loop turn: hands what has gathered to the log, ends shared reads. */

@@ -36,7 +36,7 @@ static bool checkpoint_is_due(const struct node *node, uint64_t now_ms)
     if (store_live_bytes(node->store) >= node->memtable_limit_bytes)
         return true;
     /* W7: deletes free pages only once they are in LMDB. */
-    if (node->disk.refuse_writes)
+    if (node_refuses_writes(node))
         return age_ms > FULL_DISK_AGE_MS;
     if (wal_bytes(node->journal.wal) > log_limit_bytes)
         return age_ms > LONG_LOG_AGE_MS;
@@ -59,6 +59,7 @@ void node_checkpoint_finish(struct node *node)
     if (!store_checkpoint_finish(node->store))
         return;
     wal_cut(node->journal.wal, node->checkpoint_cut_lsn);
+    node_look_at_disk(node);
     log_debug("server", "checkpoint done cut_lsn=%" PRIu64, node->checkpoint_cut_lsn);
 }
 
@@ -87,6 +88,11 @@ void node_look_at_disk(struct node *node)
 
     store_stats(node->store, &stats);
     disk_look(&node->disk, wal_room(node->journal.wal), stats.free_bytes);
+}
+
+bool node_refuses_writes(const struct node *node)
+{
+    return disk_refuses_writes(&node->disk, store_memtable_bytes(node->store));
 }
 
 static void say_what_is_served(struct node *node)

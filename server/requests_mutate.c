@@ -97,7 +97,7 @@ static bool has_room(const struct node *node, const struct mutation *mutation,
                      struct refusal *refusal)
 {
     bool refused =
-        mutation->kind == COMMAND_DELETE ? node->disk.refuse_deletes : node->disk.refuse_writes;
+        mutation->kind == COMMAND_DELETE ? node->disk.refuse_deletes : node_refuses_writes(node);
 
     if (refused)
         *refusal =

@@ -54,7 +54,7 @@ static void fill_report(const struct node *node, server_report *report)
     report->disk_free_bytes = node->disk.free_bytes;
     report->checkpoints = store.checkpoints;
     report->checksum_errors = store.checksum_errors;
-    report->read_only = node->disk.refuse_writes;
+    report->read_only = node_refuses_writes(node);
 }
 
 void request_status(void *context, struct rpc_call *call, const void *args)
