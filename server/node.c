@@ -200,8 +200,9 @@ void node_close(struct node *node)
 
 void node_end_turn(struct node *node)
 {
-    /* While one batch is synced the next one gathers; waiting longer for clients that were just
-     * answered was measured to cost more than it saved: it takes the processor from them. */
+    /* While one batch is synced the next one gathers. Spinning up to 50 us for clients that were
+     * just answered was slower in 8 of 9 interleaved rounds on two busy processors: it takes the
+     * processor from them. On idle ones it was not measured. */
     wal_submit(node->journal.wal);
     store_end_turn(node->store);
 }
