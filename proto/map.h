@@ -29,11 +29,21 @@ struct replica_id {
 struct configuration {
     uint32_t partition;
     uint64_t history, epoch; /* both from 1 */
+    bool switched;           /* the primary before it proposed this after it had stopped (L5) */
     struct replica_id primary;
     uint32_t member_count; /* 1 to CAIRN_REPLICAS_LIMIT */
     uint32_t learner_count;
     struct replica_id members[CAIRN_REPLICAS_LIMIT];
     struct replica_id learners[CAIRN_REPLICAS_LIMIT];
+};
+
+#define TARGET_ANY UINT32_MAX
+
+/* Where the copies of a partition shall be: distinct servers, not removed ones. */
+struct target {
+    uint32_t server_count; /* 1 to CAIRN_REPLICAS_LIMIT */
+    uint32_t servers[CAIRN_REPLICAS_LIMIT];
+    uint32_t primary; /* one of them, or TARGET_ANY */
 };
 
 struct map_server {
@@ -42,6 +52,8 @@ struct map_server {
     char address_text[ADDRESS_TEXT_MAX]; /* the same as HOST:PORT */
     uint64_t store;                      /* 0: never registered */
     uint64_t incarnation;                /* of the last registration */
+    bool draining;                       /* no copies are placed here */
+    bool removed;                        /* left the cluster: no copies, no registration */
 };
 
 struct cluster_map {
@@ -51,6 +63,7 @@ struct cluster_map {
     size_t server_count;           /* 1 to CAIRN_SERVERS_LIMIT */
     struct map_server *servers;
     struct configuration *configurations; /* [partitions], or NULL until first placed */
+    struct target *targets;               /* [partitions], NULL exactly if configurations is */
 };
 
 /* Decodes and checks a packed cairn.ClusterMap into `map`, which need not be initialised; on

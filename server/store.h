@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buffer.h"
 #include "base/error.h"
 #include "server/entry.h"
 
@@ -38,6 +39,9 @@ struct store_position {
     uint64_t history, epoch, index; /* of the last applied entry; index 0: none */
     uint64_t log_time_ms;
     uint64_t seen_epoch; /* highest epoch seen (R2) */
+    uint64_t install;    /* the last install of a snapshot here, begun or complete; 0: never */
+    bool installing;     /* begun, not complete: there is no state, all other numbers are 0 but
+                            history and seen_epoch, which are those seen before it began */
 };
 
 /* CAIRN_EVERSION for a newer format (W9), CAIRN_ECONFLICT for another number of partitions, or what
@@ -148,6 +152,57 @@ bool store_checkpoint_running(const struct store *store);
 /* Start, wait, finish; for a clean stop. When it returns, LMDB holds all that was applied before;
  * without memory for it the process ends. */
 void store_checkpoint_now(struct store *store);
+
+/* --- snapshots: one partition's state on its way to another server ------------------------------
+ */
+
+struct store_export;
+
+/* Begins to read what LMDB holds of a partition: pairs, sessions, and in `position` what they stand
+ * for (that of the last checkpoint), all from one read transaction of its own. While it is open
+ * LMDB reuses no page that it sees. CAIRN_ENOMEM, CAIRN_EIO. Loop thread. */
+int store_export_open(struct store *store, uint32_t partition, struct store_position *position,
+                      struct store_export **export);
+/* Appends the next rows to `out`: about `limit_bytes`, at least one row, at most
+ * CAIRN_RECORDS_LIMIT together; `*done` when there are no more. Blocks on the disk; may run on
+ * another thread, one call at a time. CAIRN_ECORRUPT if a row fails its checksum: damage is never
+ * exported (W8, R13). CAIRN_EUNAVAILABLE if the map had to grow meanwhile (W7): begin a new one. */
+int store_export_read(struct store_export *export, size_t limit_bytes, struct buffer *out,
+                      bool *done, struct error *error);
+/* Not while a read runs. NULL is fine. */
+void store_export_close(struct store_export *export);
+
+/* --- installing: a partition's state is replaced by a received snapshot
+ * ---------------------------
+ *
+ * store_install_begin forgets the partition's state in memory at once and has the checkpoint thread
+ * mark it as installing, durably, and clear it; store_install_rows hands over rows;
+ * store_install_end has the position written and synced with the last rows (W5). checkpoint_done is
+ * called when the state of an install changes, too. A crash before the end leaves a partition that
+ * is `installing`; only another begin with a new id gets it out of that. Checkpoints of other
+ * partitions go on. */
+
+enum store_install_state {
+    STORE_INSTALL_NONE,
+    STORE_INSTALL_MARKING,   /* the mark is not durable yet */
+    STORE_INSTALL_RECEIVING, /* rows are welcome */
+    STORE_INSTALL_ENDING,    /* the end is not durable yet */
+    STORE_INSTALL_DONE,      /* complete and durable: store_applied tells the new position */
+};
+/* `install` is not 0. An install that is under way for the partition is given up for this one. The
+ * caller owns the partition's entries in flight and has dropped them (store_session_forget).
+ * CAIRN_ENOMEM: nothing has changed. */
+int store_install_begin(struct store *store, uint32_t partition, uint64_t install);
+/* Takes rows as store_export_read gave them; they are copied. CAIRN_EPROTO if they are malformed or
+ * fail their checksums (nothing was taken), CAIRN_EFULL while too much waits for the thread: again
+ * after checkpoint_done, CAIRN_ENOMEM. Only in RECEIVING (CHECK). */
+int store_install_rows(struct store *store, uint32_t partition, const uint8_t *rows, size_t length,
+                       struct error *error);
+/* After the last rows. `position` is what they stand for; its install and seen_epoch are ours. */
+int store_install_end(struct store *store, uint32_t partition,
+                      const struct store_position *position);
+/* Takes what the thread reported; then tells the state. DONE stays until the next begin. */
+enum store_install_state store_install_poll(struct store *store, uint32_t partition);
 
 struct store_stats {
     uint64_t checkpoints, commits, map_growths, checksum_errors;

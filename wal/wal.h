@@ -82,7 +82,8 @@ void wal_close(struct wal *wal);
  * wal_finish, or NULL if the batch is full (submit, complete one first), the next segment is still
  * being prepared, or there is no room on the disk (wal_room). After NULL try again when the
  * descriptor was readable. The record must fit a batch and a segment, their headers included. No
- * other wal call may come between. The bytes are 8-byte aligned and zeroed not. */
+ * other wal call may come between. The bytes are 8-byte aligned and zeroed not. Once finished they
+ * stay readable there, unchanged, until the next wal_submit or wal_flush. */
 uint8_t *wal_reserve(struct wal *wal, uint16_t kind, uint32_t length);
 /* Ends the reserved record and returns its LSN. */
 uint64_t wal_finish(struct wal *wal);
@@ -103,6 +104,30 @@ uint64_t wal_last_lsn(const struct wal *wal); /* of the last finished record, or
 
 /* Records below `lsn` are no longer needed (W6): whole segments below it are recycled. */
 void wal_cut(struct wal *wal, uint64_t lsn);
+
+/* --- reading back, for peers that are behind ----------------------------------------------------
+ */
+
+struct wal_cursor;
+
+/* A cursor that reads the log from `from_lsn` on, or from the oldest record that is kept if that is
+ * 0. As long as it is open, wal_cut keeps what it has not read (W6). CAIRN_ENOTFOUND if the log no
+ * longer reaches back to `from_lsn`; CAIRN_ENOMEM. Close it before the log. */
+int wal_cursor_open(struct wal *wal, uint64_t from_lsn, struct wal_cursor **cursor);
+/* Lets it read all that is durable by now. Returns the last LSN it may read. Not while a
+ * wal_cursor_read runs. */
+uint64_t wal_cursor_extend(struct wal *wal, struct wal_cursor *cursor);
+/* Visits the next records in LSN order: until about `limit_bytes` of payload were visited, what it
+ * may read is exhausted, or `visit` returned non-zero (which is returned; that record comes again).
+ * The log's own marks are not visited. Blocks on the disk. May run on another thread than the
+ * owner's, while the owner uses the log; one call at a time. CAIRN_ECORRUPT, CAIRN_EIO. */
+int wal_cursor_read(struct wal_cursor *cursor, uint64_t limit_bytes, wal_visit visit, void *context,
+                    struct error *error);
+/* LSN of the next record it will visit. Not while a wal_cursor_read runs. */
+uint64_t wal_cursor_next_lsn(const struct wal_cursor *cursor);
+/* Unpins what it held back. NULL is fine. */
+void wal_cursor_close(struct wal *wal, struct wal_cursor *cursor);
+
 /* When the log is idle: writes a synced mark that covers all that is durable, so that damage to the
  * last batch is later told from a torn tail (W3). Nothing if the last mark covers it already. */
 void wal_mark(struct wal *wal);
