@@ -20,6 +20,17 @@ bool configuration_has_member(const struct configuration *configuration, uint32_
     return false;
 }
 
+bool configuration_has_learner(const struct configuration *configuration, uint32_t server,
+                               uint64_t store)
+{
+    const struct replica_id wanted = {.server = server, .store = store};
+
+    for (uint32_t i = 0; i < configuration->learner_count; i++)
+        if (same_copy(&configuration->learners[i], &wanted))
+            return true;
+    return false;
+}
+
 /* Every member and learner is one server with one store, and no server holds two copies. */
 static int check_copies(const struct configuration *configuration, struct error *error)
 {
@@ -131,6 +142,62 @@ static int check_configurations(const struct cluster_map *map, struct error *err
     return 0;
 }
 
+bool target_has(const struct target *target, uint32_t server)
+{
+    for (uint32_t i = 0; i < target->server_count; i++)
+        if (target->servers[i] == server)
+            return true;
+    return false;
+}
+
+static int check_target_server(const struct cluster_map *map, uint32_t partition,
+                               const struct target *target, uint32_t i, struct error *error)
+{
+    const struct map_server *server = cluster_map_server(map, target->servers[i]);
+
+    if (server == NULL)
+        return error_set(error, CAIRN_EINVAL, "partition %u: target server %u is not in the map",
+                         partition, target->servers[i]);
+    if (server->removed)
+        return error_set(error, CAIRN_EINVAL, "partition %u: target server %u was removed",
+                         partition, server->id);
+    for (uint32_t j = 0; j < i; j++)
+        if (target->servers[j] == target->servers[i])
+            return error_set(error, CAIRN_EINVAL, "partition %u: server %u is in its target twice",
+                             partition, server->id);
+    return 0;
+}
+
+int target_check(const struct cluster_map *map, uint32_t partition, const struct target *target,
+                 struct error *error)
+{
+    int status = 0;
+
+    if (target->server_count == 0 || target->server_count > CAIRN_REPLICAS_LIMIT)
+        return error_set(error, CAIRN_EINVAL, "partition %u: %u target servers, not 1 to %d",
+                         partition, target->server_count, CAIRN_REPLICAS_LIMIT);
+    for (uint32_t i = 0; i < target->server_count && status == 0; i++)
+        status = check_target_server(map, partition, target, i, error);
+    if (status == 0 && target->primary != TARGET_ANY && !target_has(target, target->primary))
+        status =
+            error_set(error, CAIRN_EINVAL, "partition %u: its target's primary %u is not in it",
+                      partition, target->primary);
+    return status;
+}
+
+static int check_targets(const struct cluster_map *map, struct error *error)
+{
+    int status = 0;
+
+    if (map->targets == NULL)
+        return 0;
+    if (map->configurations == NULL)
+        return error_set(error, CAIRN_EINVAL, "cluster map: targets without configurations");
+    for (uint32_t i = 0; i < map->partitions && status == 0; i++)
+        status = target_check(map, i, &map->targets[i], error);
+    return status;
+}
+
 int cluster_map_check(const struct cluster_map *map, struct error *error)
 {
     int status;
@@ -144,33 +211,66 @@ int cluster_map_check(const struct cluster_map *map, struct error *error)
         return error_set(error, CAIRN_EINVAL, "cluster map: %u replicas, not 1 to %d",
                          map->replicas, CAIRN_REPLICAS_LIMIT);
     status = check_servers(map, error);
-    return status != 0 ? status : check_configurations(map, error);
+    if (status == 0)
+        status = check_configurations(map, error);
+    return status != 0 ? status : check_targets(map, error);
+}
+
+int cluster_map_complete_targets(struct cluster_map *map)
+{
+    if (map->configurations == NULL || map->targets != NULL)
+        return 0;
+    map->targets = calloc(map->partitions, sizeof *map->targets);
+    if (map->targets == NULL)
+        return CAIRN_ENOMEM;
+    for (uint32_t i = 0; i < map->partitions; i++) {
+        const struct configuration *configuration = &map->configurations[i];
+        struct target *target = &map->targets[i];
+
+        target->server_count = configuration->member_count;
+        for (uint32_t j = 0; j < configuration->member_count; j++)
+            target->servers[j] = configuration->members[j].server;
+        target->primary = TARGET_ANY;
+    }
+    return 0;
+}
+
+/* NULL stays NULL; CAIRN_ENOMEM leaves `*to` NULL. */
+static int copy_array(const void *from, size_t count, size_t size, void **to)
+{
+    *to = NULL;
+    if (from == NULL)
+        return 0;
+    *to = calloc(count, size);
+    if (*to == NULL)
+        return CAIRN_ENOMEM;
+    memcpy(*to, from, count * size);
+    return 0;
 }
 
 int cluster_map_copy(const struct cluster_map *from, struct cluster_map *to)
 {
+    void *servers, *configurations, *targets;
+    int status = copy_array(from->servers, from->server_count, sizeof *to->servers, &servers);
+
+    if (copy_array(from->configurations, from->partitions, sizeof *to->configurations,
+                   &configurations) != 0)
+        status = CAIRN_ENOMEM;
+    if (copy_array(from->targets, from->partitions, sizeof *to->targets, &targets) != 0)
+        status = CAIRN_ENOMEM;
     *to = *from;
-    to->servers = calloc(from->server_count, sizeof *to->servers);
-    to->configurations = NULL;
-    if (to->servers == NULL)
-        goto failed;
-    memcpy(to->servers, from->servers, from->server_count * sizeof *to->servers);
-    if (from->configurations != NULL) {
-        to->configurations = calloc(from->partitions, sizeof *to->configurations);
-        if (to->configurations == NULL)
-            goto failed;
-        memcpy(to->configurations, from->configurations,
-               from->partitions * sizeof *to->configurations);
-    }
-    return 0;
-failed:
-    cluster_map_free(to);
-    return CAIRN_ENOMEM;
+    to->servers = servers;
+    to->configurations = configurations;
+    to->targets = targets;
+    if (status != 0)
+        cluster_map_free(to);
+    return status;
 }
 
 void cluster_map_free(struct cluster_map *map)
 {
     free(map->servers);
     free(map->configurations);
+    free(map->targets);
     memset(map, 0, sizeof *map);
 }

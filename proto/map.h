@@ -63,7 +63,8 @@ struct cluster_map {
     size_t server_count;           /* 1 to CAIRN_SERVERS_LIMIT */
     struct map_server *servers;
     struct configuration *configurations; /* [partitions], or NULL until first placed */
-    struct target *targets;               /* [partitions], NULL exactly if configurations is */
+    struct target *targets;               /* [partitions], NULL exactly if configurations is (a map
+                                             made by hand may lack them: they are not packed then) */
 };
 
 /* Decodes and checks a packed cairn.ClusterMap into `map`, which need not be initialised; on
@@ -81,6 +82,9 @@ int cluster_map_check(const struct cluster_map *map, struct error *error);
 int cluster_map_copy(const struct cluster_map *from, struct cluster_map *to);
 /* Frees what the map holds and zeroes it; a zeroed map is fine. */
 void cluster_map_free(struct cluster_map *map);
+/* Gives a map that has configurations but no targets (older data) those that keep every copy where
+ * it is; else does nothing. CAIRN_ENOMEM. */
+int cluster_map_complete_targets(struct cluster_map *map);
 /* The server with this id, or NULL. */
 const struct map_server *cluster_map_server(const struct cluster_map *map, uint32_t id);
 
@@ -93,8 +97,20 @@ int configuration_pack(const struct configuration *configuration, struct buffer 
 /* 0, or CAIRN_EINVAL and what breaks the rules above. */
 int configuration_check(const struct configuration *configuration, uint32_t partitions,
                         struct error *error);
+/* 0, or CAIRN_EINVAL: a target's servers are 1 to CAIRN_REPLICAS_LIMIT distinct ones of the map,
+ * none of them removed, and its primary is one of them or TARGET_ANY. */
+int target_check(const struct cluster_map *map, uint32_t partition, const struct target *target,
+                 struct error *error);
+bool target_has(const struct target *target, uint32_t server);
+/* One packed cairn.Target; unpacking checks only what needs no map. As for configurations. */
+int target_unpack(const void *data, size_t length, uint32_t partitions, uint32_t *partition,
+                  struct target *target, struct error *error);
+int target_pack(uint32_t partition, const struct target *target, struct buffer *out,
+                struct error *error);
 /* Whether this server with this store is a member; incarnations are not compared. */
 bool configuration_has_member(const struct configuration *configuration, uint32_t server,
                               uint64_t store);
+bool configuration_has_learner(const struct configuration *configuration, uint32_t server,
+                               uint64_t store);
 
 #endif

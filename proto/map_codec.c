@@ -52,6 +52,7 @@ static int take_configuration(const Cairn__Configuration *from, struct configura
     to->partition = from->partition;
     to->history = from->history;
     to->epoch = from->epoch;
+    to->switched = from->switched != 0;
     take_replica(from->primary, true, &to->primary);
     to->member_count = (uint32_t)from->n_members;
     to->learner_count = (uint32_t)from->n_learners;
@@ -73,6 +74,8 @@ static int take_server(const Cairn__Server *from, struct map_server *to, struct 
     address_format(&to->address, to->address_text);
     to->store = from->store;
     to->incarnation = from->incarnation;
+    to->draining = from->draining != 0;
+    to->removed = from->removed != 0;
     return 0;
 }
 
@@ -110,6 +113,43 @@ static int take_configurations(const Cairn__ClusterMap *from, struct cluster_map
     return status;
 }
 
+static int take_target(const Cairn__Target *from, struct target *to, struct error *error)
+{
+    memset(to, 0, sizeof *to);
+    if (from->n_servers == 0 || from->n_servers > CAIRN_REPLICAS_LIMIT)
+        return error_set(error, CAIRN_EPROTO, "partition %u: %zu target servers, not 1 to %d",
+                         from->partition, from->n_servers, CAIRN_REPLICAS_LIMIT);
+    to->server_count = (uint32_t)from->n_servers;
+    memcpy(to->servers, from->servers, from->n_servers * sizeof to->servers[0]);
+    to->primary = from->primary == 0 ? TARGET_ANY : from->primary - 1;
+    return 0;
+}
+
+/* Maps written before there were targets have none. */
+static int take_targets(const Cairn__ClusterMap *from, struct cluster_map *to, struct error *error)
+{
+    int status = 0;
+
+    if (from->n_targets == 0)
+        return cluster_map_complete_targets(to) == 0
+                   ? 0
+                   : error_set(error, CAIRN_ENOMEM, "cluster map: out of memory");
+    if (from->n_targets != from->n_configurations)
+        return error_set(error, CAIRN_EPROTO, "cluster map: %zu targets of %u partitions",
+                         from->n_targets, from->partitions);
+    to->targets = calloc(from->n_targets, sizeof *to->targets);
+    if (to->targets == NULL)
+        return error_set(error, CAIRN_ENOMEM, "cluster map: out of memory");
+    for (size_t i = 0; i < from->n_targets && status == 0; i++) {
+        if (from->targets[i]->partition != i)
+            return error_set(error, CAIRN_EPROTO,
+                             "cluster map: the target of partition %u stands in place of %zu's",
+                             from->targets[i]->partition, i);
+        status = take_target(from->targets[i], &to->targets[i], error);
+    }
+    return status;
+}
+
 static int take_map(const Cairn__ClusterMap *from, struct cluster_map *to, struct error *error)
 {
     int status;
@@ -126,6 +166,8 @@ static int take_map(const Cairn__ClusterMap *from, struct cluster_map *to, struc
     status = take_servers(from, to, error);
     if (status == 0)
         status = take_configurations(from, to, error);
+    if (status == 0)
+        status = take_targets(from, to, error);
     if (status == 0 && cluster_map_check(to, error) != 0)
         status = CAIRN_EPROTO;
     return status;
@@ -183,6 +225,33 @@ int configuration_unpack(const void *data, size_t length, uint32_t partitions,
     return status;
 }
 
+int target_unpack(const void *data, size_t length, uint32_t partitions, uint32_t *partition,
+                  struct target *target, struct error *error)
+{
+    struct budget budget = {.left_bytes = UNPACK_BUDGET_BYTES};
+    ProtobufCAllocator allocator = {budget_alloc, budget_free, &budget};
+    Cairn__Target *message;
+    int status;
+
+    *partition = 0;
+    memset(target, 0, sizeof *target);
+    if (length > CAIRN_PACKED_LIMIT)
+        return error_set(error, CAIRN_ETOOBIG, "target: %zu bytes, more than %d", length,
+                         CAIRN_PACKED_LIMIT);
+    message = cairn__target__unpack(&allocator, length, data);
+    if (message == NULL)
+        return error_set(error, CAIRN_EPROTO, "target: its %zu bytes do not decode", length);
+    status = take_target(message, target, error);
+    *partition = message->partition;
+    cairn__target__free_unpacked(message, &allocator);
+    if (status == 0 && *partition >= partitions)
+        status = error_set(error, CAIRN_EPROTO, "partition %u: there are only %u", *partition,
+                           partitions);
+    if (status != 0)
+        memset(target, 0, sizeof *target);
+    return status;
+}
+
 /* --- encoding --- */
 
 /* A configuration's message with all that it points to. Not to be moved once filled. */
@@ -209,6 +278,7 @@ static void put_configuration(const struct configuration *from, struct packed *t
     to->message.partition = from->partition;
     to->message.history = from->history;
     to->message.epoch = from->epoch;
+    to->message.switched = from->switched;
     put_replica(&from->primary, true, &to->primary);
     to->message.primary = &to->primary;
     for (uint32_t i = 0; i < members + from->learner_count; i++) {
@@ -240,14 +310,74 @@ int configuration_pack(const struct configuration *configuration, struct buffer 
     return 0;
 }
 
+/* The message points into `from`. */
+static void put_target(uint32_t partition, const struct target *from, Cairn__Target *to)
+{
+    cairn__target__init(to);
+    to->partition = partition;
+    to->n_servers = from->server_count;
+    to->servers = (uint32_t *)from->servers; /* packing does not write */
+    to->primary = from->primary == TARGET_ANY ? 0 : from->primary + 1;
+}
+
+int target_pack(uint32_t partition, const struct target *target, struct buffer *out,
+                struct error *error)
+{
+    Cairn__Target message;
+    size_t size;
+    int status;
+
+    if (target->server_count == 0 || target->server_count > CAIRN_REPLICAS_LIMIT)
+        return error_set(error, CAIRN_EINVAL, "partition %u: %u target servers, not 1 to %d",
+                         partition, target->server_count, CAIRN_REPLICAS_LIMIT);
+    put_target(partition, target, &message);
+    size = cairn__target__get_packed_size(&message);
+    status = buffer_reserve(out, size);
+    if (status != 0)
+        return error_set(error, status, "target: %s", error_text(status));
+    out->length += cairn__target__pack(&message, out->data + out->length);
+    return 0;
+}
+
 /* What a packed map points to, in one piece per kind. */
 struct packing {
     Cairn__ClusterMap message;
     Cairn__Server servers[CAIRN_SERVERS_LIMIT];
     Cairn__Server *server_pointers[CAIRN_SERVERS_LIMIT];
     Cairn__Configuration *pointers[CAIRN_PARTITIONS_LIMIT];
+    Cairn__Target targets[CAIRN_PARTITIONS_LIMIT];
+    Cairn__Target *target_pointers[CAIRN_PARTITIONS_LIMIT];
     struct packed configurations[];
 };
+
+static void put_servers(const struct cluster_map *map, struct packing *to)
+{
+    for (size_t i = 0; i < map->server_count; i++) {
+        const struct map_server *from = &map->servers[i];
+        Cairn__Server *server = &to->servers[i];
+
+        cairn__server__init(server);
+        server->id = from->id;
+        server->address = (char *)from->address_text; /* packing does not write */
+        server->store = from->store;
+        server->incarnation = from->incarnation;
+        server->draining = from->draining;
+        server->removed = from->removed;
+        to->server_pointers[i] = server;
+    }
+    to->message.n_servers = map->server_count;
+    to->message.servers = to->server_pointers;
+}
+
+static void put_targets(const struct cluster_map *map, struct packing *to)
+{
+    for (uint32_t i = 0; i < map->partitions; i++) {
+        put_target(i, &map->targets[i], &to->targets[i]);
+        to->target_pointers[i] = &to->targets[i];
+    }
+    to->message.n_targets = map->partitions;
+    to->message.targets = to->target_pointers;
+}
 
 static void put_map(const struct cluster_map *map, struct packing *to)
 {
@@ -257,18 +387,7 @@ static void put_map(const struct cluster_map *map, struct packing *to)
     to->message.version = map->version;
     to->message.partitions = map->partitions;
     to->message.replicas = map->replicas;
-    for (size_t i = 0; i < map->server_count; i++) {
-        Cairn__Server *server = &to->servers[i];
-
-        cairn__server__init(server);
-        server->id = map->servers[i].id;
-        server->address = map->servers[i].address_text;
-        server->store = map->servers[i].store;
-        server->incarnation = map->servers[i].incarnation;
-        to->server_pointers[i] = server;
-    }
-    to->message.n_servers = map->server_count;
-    to->message.servers = to->server_pointers;
+    put_servers(map, to);
     if (map->configurations == NULL)
         return;
     for (uint32_t i = 0; i < map->partitions; i++) {
@@ -277,6 +396,8 @@ static void put_map(const struct cluster_map *map, struct packing *to)
     }
     to->message.n_configurations = map->partitions;
     to->message.configurations = to->pointers;
+    if (map->targets != NULL)
+        put_targets(map, to);
 }
 
 int cluster_map_pack(const struct cluster_map *map, struct buffer *out, struct error *error)

@@ -24,6 +24,7 @@ static inline void assert_same_configuration(const struct configuration *left,
 {
     assert_int_equal(left->partition, right->partition);
     assert_true(left->history == right->history && left->epoch == right->epoch);
+    assert_int_equal(left->switched, right->switched);
     assert_same_replica(&left->primary, &right->primary);
     assert_int_equal(left->member_count, right->member_count);
     for (uint32_t i = 0; i < left->member_count; i++)
@@ -31,6 +32,14 @@ static inline void assert_same_configuration(const struct configuration *left,
     assert_int_equal(left->learner_count, right->learner_count);
     for (uint32_t i = 0; i < left->learner_count; i++)
         assert_same_replica(&left->learners[i], &right->learners[i]);
+}
+
+static inline void assert_same_target(const struct target *left, const struct target *right)
+{
+    assert_int_equal(left->server_count, right->server_count);
+    for (uint32_t i = 0; i < left->server_count; i++)
+        assert_int_equal(left->servers[i], right->servers[i]);
+    assert_true(left->primary == right->primary);
 }
 
 #endif

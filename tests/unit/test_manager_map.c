@@ -30,6 +30,7 @@ static void fill_configuration(struct configuration *configuration, uint32_t par
     configuration->partition = partition;
     configuration->history = 1;
     configuration->epoch = 3 + partition;
+    configuration->switched = partition % 2 == 1;
     configuration->member_count = REPLICAS;
     for (uint32_t i = 0; i < REPLICAS; i++) {
         configuration->members[i].server = (partition + i) % SERVERS;
@@ -40,6 +41,15 @@ static void fill_configuration(struct configuration *configuration, uint32_t par
     configuration->learner_count = 1;
     configuration->learners[0].server = (partition + REPLICAS) % SERVERS;
     configuration->learners[0].store = 100 + configuration->learners[0].server;
+}
+
+/* Partitions 0 and 2 are not where they shall be; some have a wanted primary. */
+static void fill_target(struct target *target, uint32_t partition)
+{
+    target->server_count = REPLICAS;
+    for (uint32_t i = 0; i < REPLICAS; i++)
+        target->servers[i] = (partition + i + (partition % 2 == 0 ? 1 : 0)) % SERVERS;
+    target->primary = partition < 2 ? target->servers[1] : TARGET_ANY;
 }
 
 static void fill_map(struct cluster_map *map)
@@ -55,11 +65,16 @@ static void fill_map(struct cluster_map *map)
     map->servers = calloc(SERVERS, sizeof *map->servers);
     map->configurations = calloc(PARTITIONS, sizeof *map->configurations);
     assert_non_null(map->servers);
+    map->targets = calloc(PARTITIONS, sizeof *map->targets);
     assert_non_null(map->configurations);
+    assert_non_null(map->targets);
     for (uint32_t i = 0; i < SERVERS; i++)
         fill_server(&map->servers[i], i, addresses[i]);
     for (uint32_t i = 0; i < PARTITIONS; i++)
         fill_configuration(&map->configurations[i], i);
+    for (uint32_t i = 0; i < PARTITIONS; i++)
+        fill_target(&map->targets[i], i);
+    map->servers[1].draining = true;
 }
 
 static void assert_same_map(const struct cluster_map *left, const struct cluster_map *right)
@@ -74,10 +89,15 @@ static void assert_same_map(const struct cluster_map *left, const struct cluster
         assert_true(address_equal(&left->servers[i].address, &right->servers[i].address));
         assert_true(left->servers[i].store == right->servers[i].store);
         assert_true(left->servers[i].incarnation == right->servers[i].incarnation);
+        assert_int_equal(left->servers[i].draining, right->servers[i].draining);
+        assert_int_equal(left->servers[i].removed, right->servers[i].removed);
     }
     assert_int_equal(left->configurations == NULL, right->configurations == NULL);
     for (uint32_t i = 0; left->configurations != NULL && i < left->partitions; i++)
         assert_same_configuration(&left->configurations[i], &right->configurations[i]);
+    assert_int_equal(left->targets == NULL, right->targets == NULL);
+    for (uint32_t i = 0; left->targets != NULL && i < left->partitions; i++)
+        assert_same_target(&left->targets[i], &right->targets[i]);
 }
 
 static void pack(const struct cluster_map *map, struct buffer *out)
@@ -116,11 +136,38 @@ static void a_map_that_is_not_placed_survives_too(void **state)
     (void)state;
     fill_map(&map);
     free(map.configurations);
+    free(map.targets);
     map.configurations = NULL;
+    map.targets = NULL;
+    map.servers[2].removed = true;
     map.servers[1].store = map.servers[1].incarnation = 0;
     pack(&map, &bytes);
     assert_int_equal(cluster_map_unpack(bytes.data, bytes.length, &read, NULL), 0);
     assert_same_map(&map, &read);
+    cluster_map_free(&read);
+    buffer_free(&bytes);
+    cluster_map_free(&map);
+}
+
+/* Data from before there were targets: every copy shall stay where it is. */
+static void a_map_without_targets_gets_them_from_the_members(void **state)
+{
+    struct cluster_map map, read;
+    struct buffer bytes;
+
+    (void)state;
+    fill_map(&map);
+    free(map.targets);
+    map.targets = NULL;
+    pack(&map, &bytes);
+    assert_int_equal(cluster_map_unpack(bytes.data, bytes.length, &read, NULL), 0);
+    assert_non_null(read.targets);
+    for (uint32_t i = 0; i < PARTITIONS; i++) {
+        assert_int_equal(read.targets[i].server_count, REPLICAS);
+        for (uint32_t j = 0; j < REPLICAS; j++)
+            assert_int_equal(read.targets[i].servers[j], read.configurations[i].members[j].server);
+        assert_true(read.targets[i].primary == TARGET_ANY);
+    }
     cluster_map_free(&read);
     buffer_free(&bytes);
     cluster_map_free(&map);
@@ -139,7 +186,8 @@ static void the_largest_map_fits_its_limits(void **state)
     map.server_count = CAIRN_SERVERS_LIMIT;
     map.servers = calloc(map.server_count, sizeof *map.servers);
     map.configurations = calloc(map.partitions, sizeof *map.configurations);
-    assert_true(map.servers != NULL && map.configurations != NULL);
+    map.targets = calloc(map.partitions, sizeof *map.targets);
+    assert_true(map.servers != NULL && map.configurations != NULL && map.targets != NULL);
     for (uint32_t i = 0; i < map.server_count; i++)
         fill_server(&map.servers[i], i, "[1111:2222:3333:4444:5555:6666:7777:8888]:65535");
     for (uint32_t i = 0; i < map.partitions; i++) {
@@ -154,6 +202,11 @@ static void the_largest_map_fits_its_limits(void **state)
         }
         configuration->primary = configuration->members[0];
         configuration->primary.incarnation = UINT64_MAX;
+        configuration->switched = true;
+        map.targets[i].server_count = CAIRN_REPLICAS_LIMIT;
+        for (uint32_t j = 0; j < CAIRN_REPLICAS_LIMIT; j++)
+            map.targets[i].servers[j] = 255 - j;
+        map.targets[i].primary = 255;
     }
     pack(&map, &bytes);
     assert_int_equal(cluster_map_unpack(bytes.data, bytes.length, &read, NULL), 0);
@@ -266,6 +319,35 @@ static void learner_unknown(struct cluster_map *map)
 {
     map->configurations[0].learners[0].server = 9;
 }
+static void target_empty(struct cluster_map *map)
+{
+    map->targets[1].server_count = 0;
+}
+static void target_too_large(struct cluster_map *map)
+{
+    map->targets[1].server_count = CAIRN_REPLICAS_LIMIT + 1;
+}
+static void target_unknown(struct cluster_map *map)
+{
+    map->targets[1].servers[1] = 9;
+}
+static void target_twice(struct cluster_map *map)
+{
+    map->targets[1].servers[1] = map->targets[1].servers[0];
+}
+static void target_primary_outside(struct cluster_map *map)
+{
+    map->targets[1].primary = 0;
+}
+static void target_removed(struct cluster_map *map)
+{
+    map->servers[0].removed = true;
+}
+static void targets_without_configurations(struct cluster_map *map)
+{
+    free(map->configurations);
+    map->configurations = NULL;
+}
 
 static const spoil spoils[] = {
     no_cluster,
@@ -293,6 +375,13 @@ static const spoil spoils[] = {
     member_also_learner,
     member_unknown,
     learner_unknown,
+    target_empty,
+    target_too_large,
+    target_unknown,
+    target_twice,
+    target_primary_outside,
+    target_removed,
+    targets_without_configurations,
 };
 
 static void every_broken_rule_is_refused_at_packing(void **state)
@@ -346,6 +435,25 @@ static void swapped_configurations(Cairn__ClusterMap *message)
     message->configurations[0] = message->configurations[1];
     message->configurations[1] = first;
 }
+static void missing_target(Cairn__ClusterMap *message)
+{
+    message->n_targets--;
+}
+static void swapped_targets(Cairn__ClusterMap *message)
+{
+    Cairn__Target *first = message->targets[0];
+
+    message->targets[0] = message->targets[1];
+    message->targets[1] = first;
+}
+static void empty_target(Cairn__ClusterMap *message)
+{
+    message->targets[0]->n_servers = 0;
+}
+static void target_outside_the_map(Cairn__ClusterMap *message)
+{
+    message->targets[0]->servers[0] = 77;
+}
 static void lost_servers(Cairn__ClusterMap *message)
 {
     message->n_servers = 0;
@@ -396,6 +504,7 @@ static void decode_tampered(tamper change, int expected)
     assert_int_not_equal(error.message[0], 0);
     assert_null(read.servers);
     assert_null(read.configurations);
+    assert_null(read.targets);
     buffer_free(&changed);
     buffer_free(&bytes);
     cluster_map_free(&map);
@@ -411,6 +520,10 @@ static void every_broken_rule_is_refused_at_unpacking(void **state)
     decode_tampered(missing_primary, CAIRN_EPROTO);
     decode_tampered(swapped_configurations, CAIRN_EPROTO);
     decode_tampered(lost_servers, CAIRN_EPROTO);
+    decode_tampered(missing_target, CAIRN_EPROTO);
+    decode_tampered(swapped_targets, CAIRN_EPROTO);
+    decode_tampered(empty_target, CAIRN_EPROTO);
+    decode_tampered(target_outside_the_map, CAIRN_EPROTO);
 }
 
 /* Whatever the bytes, the answer is an error or a map that satisfies every rule. */
@@ -441,9 +554,10 @@ static void truncated_and_flipped_maps_never_break_a_rule(void **state)
         struct cluster_map read;
 
         decode_anything(bytes.data, length);
-        /* Cut just behind the servers it is a map that was not placed yet. */
-        if (cluster_map_unpack(bytes.data, length, &read, NULL) == 0)
-            assert_null(read.configurations);
+        /* Cut just behind the servers it is a map that was not placed yet, cut behind the
+         * configurations one of before there were targets. */
+        if (cluster_map_unpack(bytes.data, length, &read, NULL) == 0 && read.configurations != NULL)
+            assert_true(read.targets[0].primary == TARGET_ANY);
         cluster_map_free(&read);
     }
     for (size_t i = 0; i < bytes.length * 8; i++) {
@@ -508,6 +622,31 @@ static void a_configuration_survives_the_round_trip(void **state)
     buffer_free(&bytes);
 }
 
+static void a_target_survives_the_round_trip(void **state)
+{
+    const uint32_t wanted[] = {0, TARGET_ANY};
+    struct target target = {.server_count = 2, .servers = {0, 7}}, read;
+    struct buffer bytes;
+    uint32_t partition;
+
+    (void)state;
+    buffer_init(&bytes, CAIRN_PACKED_LIMIT);
+    for (size_t i = 0; i < 2; i++) {
+        target.primary = wanted[i];
+        buffer_clear(&bytes);
+        assert_int_equal(target_pack(3, &target, &bytes, NULL), 0);
+        assert_int_equal(target_unpack(bytes.data, bytes.length, 4, &partition, &read, NULL), 0);
+        assert_int_equal(partition, 3);
+        assert_same_target(&target, &read);
+        assert_int_equal(target_unpack(bytes.data, bytes.length, 3, &partition, &read, NULL),
+                         CAIRN_EPROTO);
+    }
+    assert_int_equal(target_unpack(bytes.data, 2, 4, &partition, &read, NULL), CAIRN_EPROTO);
+    target.server_count = 0;
+    assert_int_equal(target_pack(3, &target, &bytes, NULL), CAIRN_EINVAL);
+    buffer_free(&bytes);
+}
+
 static void broken_configurations_are_refused(void **state)
 {
     struct configuration configuration = {0}, read;
@@ -537,6 +676,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_map_survives_the_round_trip),
         cmocka_unit_test(a_map_that_is_not_placed_survives_too),
+        cmocka_unit_test(a_map_without_targets_gets_them_from_the_members),
         cmocka_unit_test(the_largest_map_fits_its_limits),
         cmocka_unit_test(every_broken_rule_is_refused_at_packing),
         cmocka_unit_test(every_broken_rule_is_refused_at_unpacking),
@@ -544,6 +684,7 @@ int main(void)
         cmocka_unit_test(random_bytes_never_break_a_rule),
         cmocka_unit_test(a_small_message_cannot_take_much_memory),
         cmocka_unit_test(a_configuration_survives_the_round_trip),
+        cmocka_unit_test(a_target_survives_the_round_trip),
         cmocka_unit_test(broken_configurations_are_refused),
     };
 
