@@ -1,5 +1,5 @@
-/* The log object, shared by wal.c (opening, closing, cutting) and append.c (records and batches).
- * Private to wal/ and its tests. */
+/* The log object, shared by wal.c (opening, closing, cutting), append.c (records and batches) and
+ * cursor.c (reading back). Private to wal/ and its tests. */
 #ifndef CAIRN_WAL_INTERNAL_H
 #define CAIRN_WAL_INTERNAL_H
 
@@ -29,6 +29,8 @@ struct batch {
     unsigned count;
 };
 
+LIST_HEAD(cursor_list, wal_cursor);
+
 struct wal {
     struct wal_options options;
     struct segment_store store;
@@ -40,6 +42,7 @@ struct wal {
     struct segment *writing;      /* where the last started part went; others are closed */
     uint64_t append_offset;       /* in the active segment, behind all gathered records */
     uint64_t live_bytes;          /* sizes of all in the list */
+    struct cursor_list cursors;   /* the open ones */
     size_t memory_bytes;          /* of each batch */
     struct batch batches[2];
     struct batch *gathering, *in_flight;
@@ -60,6 +63,8 @@ _Noreturn void wal_fail(struct wal *wal, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* Raises a failure of the keeper. */
 void wal_check_keeper(struct wal *wal);
+/* The lowest LSN that an open cursor still has to read; UINT64_MAX: none (W6). */
+uint64_t wal_pinned_lsn(const struct wal *wal);
 /* Frees everything without any I/O, as a crash would; for tests. Waits for a batch under way. */
 void wal_abandon(struct wal *wal);
 

@@ -29,6 +29,11 @@ void reader_close(struct reader *reader)
     reader->file = NULL;
 }
 
+void reader_forget(struct reader *reader)
+{
+    reader->length = 0;
+}
+
 void reader_free(struct reader *reader)
 {
     reader_close(reader);

@@ -23,6 +23,8 @@ struct reader {
 int reader_open(struct reader *reader, const struct io *io, const char *path);
 void reader_close(struct reader *reader); /* the file */
 void reader_free(struct reader *reader);  /* file and memory */
+/* Drops what the window holds: the next call reads anew. */
+void reader_forget(struct reader *reader);
 /* Bytes [offset, offset + length) of the file, valid until the next call; 8-byte aligned if the
  * offset is. The caller checked them against size. Negative errno on failure. */
 int reader_need(struct reader *reader, uint64_t offset, size_t length, const uint8_t **bytes);

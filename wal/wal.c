@@ -103,6 +103,7 @@ static struct wal *allocate(const struct wal_options *options)
     wal->options.directory = NULL; /* the caller's; ours is in the store */
     wal->event = -1;
     TAILQ_INIT(&wal->segments);
+    LIST_INIT(&wal->cursors);
     wal->store.io = options->io;
     wal->store.directory = strdup(options->directory);
     if (!wal->store.directory || allocate_batches(wal) != 0) {
@@ -240,6 +241,7 @@ void wal_close(struct wal *wal)
 {
     if (!wal)
         return;
+    CHECK(LIST_EMPTY(&wal->cursors));
     wal_flush(wal);
     wal_mark(wal);
     wal_flush(wal);
@@ -249,6 +251,9 @@ void wal_close(struct wal *wal)
 void wal_cut(struct wal *wal, uint64_t lsn)
 {
     struct segment *segment;
+    uint64_t pinned = wal_pinned_lsn(wal);
+    if (lsn > pinned)
+        lsn = pinned;
     while ((segment = TAILQ_FIRST(&wal->segments)) != wal->active) {
         const struct segment *next = TAILQ_NEXT(segment, link);
         /* The next segment must tell where the LSNs stand, which an empty log could not. */
