@@ -191,6 +191,23 @@ static const struct piece *find_piece(const struct wal_cursor *cursor)
     return &cursor->pieces[i];
 }
 
+/* Takes the first record that is not below the next LSN: it is the wanted one, or that is missing.
+ */
+static int take_record(const struct wal_cursor *cursor, const struct piece *piece,
+                       const struct record_header *header, const uint8_t *bytes,
+                       struct wal_record *record, struct error *error)
+{
+    if (header->lsn != cursor->next_lsn || header->kind == WAL_KIND_MARK)
+        return damaged(cursor, piece, cursor->offset, "records are missing before it", error);
+    *record = (struct wal_record){
+        .lsn = header->lsn,
+        .kind = header->kind,
+        .length = header->length,
+        .payload = bytes + sizeof *header,
+    };
+    return 0;
+}
+
 /* Reads on to the next LSN's record. */
 static int next_record(struct wal_cursor *cursor, struct wal_record *record, struct error *error)
 {
@@ -205,15 +222,8 @@ static int next_record(struct wal_cursor *cursor, struct wal_record *record, str
             return segment_error(error, piece_path(cursor, piece), "read", rc);
         if (result != RECORD_GOOD)
             return damaged(cursor, piece, cursor->offset, "a synced record fails its check", error);
-        if (header.kind != WAL_KIND_MARK && header.lsn > cursor->next_lsn)
-            return damaged(cursor, piece, cursor->offset, "records are missing before it", error);
-        if (header.kind != WAL_KIND_MARK && header.lsn == cursor->next_lsn) {
-            *record = (struct wal_record){.lsn = header.lsn,
-                                          .kind = header.kind,
-                                          .length = header.length,
-                                          .payload = bytes + sizeof header};
-            return 0;
-        }
+        if (header.lsn >= cursor->next_lsn)
+            return take_record(cursor, piece, &header, bytes, record, error);
         cursor->offset += record_bytes(header.length); /* a mark, or before what was asked for */
     }
     return rc;

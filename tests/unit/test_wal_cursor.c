@@ -250,6 +250,32 @@ static void test_a_cut_keeps_what_an_open_cursor_has_not_read(void **state)
     finish(&f, disk);
 }
 
+/* As the owner may at any time while a read runs on another thread: nothing that this read has
+ * still to visit goes, and nothing is written over it. */
+static int visit_and_cut(void *context, const struct wal_record *record, struct error *error)
+{
+    struct fixture *f = context;
+    fixture_fill(f, 1, 1000);
+    wal_cut(f->wal, f->durable);
+    return fixture_visit(f, record, error);
+}
+
+static void test_a_cut_during_a_read_keeps_what_is_still_to_be_read(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct memory_disk *disk;
+    start(&f, &disk);
+    fixture_fill(&f, 600, 1000);
+    struct wal_cursor *cursor = open_cursor(&f, 0);
+    wal_cursor_extend(f.wal, cursor);
+    assert_int_equal(wal_cursor_read(cursor, EVERYTHING, visit_and_cut, &f, &f.error), 0);
+    assert_null(f.wrong);
+    assert_int_equal(f.count, 600);
+    wal_cursor_close(f.wal, cursor);
+    finish(&f, disk);
+}
+
 static void test_a_cut_after_the_close_frees(void **state)
 {
     (void)state;
@@ -555,6 +581,7 @@ int main(void)
         cmocka_unit_test(test_a_read_ends_at_about_its_limit),
         cmocka_unit_test(test_a_record_that_is_refused_comes_again),
         cmocka_unit_test(test_a_cut_keeps_what_an_open_cursor_has_not_read),
+        cmocka_unit_test(test_a_cut_during_a_read_keeps_what_is_still_to_be_read),
         cmocka_unit_test(test_a_cut_after_the_close_frees),
         cmocka_unit_test(test_what_was_cut_is_not_found),
         cmocka_unit_test(test_rewritten_records_are_read_once),
