@@ -31,8 +31,11 @@ static int open_loop(cairn_t *db)
     }
     uv_timer_init(&db->loop, &db->timer);
     db->timer.data = db;
+    uv_timer_init(&db->loop, &db->watch);
+    db->watch.data = db;
     if (uv_async_init(&db->loop, &db->wake, on_wake) != 0) {
         uv_close((uv_handle_t *)&db->timer, NULL);
+        uv_close((uv_handle_t *)&db->watch, NULL);
         uv_run(&db->loop, UV_RUN_DEFAULT);
         CHECK(uv_loop_close(&db->loop) == 0);
         return CAIRN_ENOMEM;
@@ -115,6 +118,7 @@ static bool drain(cairn_t *db)
         return false;
     }
     uv_close((uv_handle_t *)&db->timer, NULL);
+    uv_close((uv_handle_t *)&db->watch, NULL);
     uv_close((uv_handle_t *)&db->wake, NULL);
     uv_run(&db->loop, UV_RUN_DEFAULT);
     return uv_loop_close(&db->loop) == 0;

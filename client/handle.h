@@ -23,6 +23,7 @@
 struct cairn {
     uv_loop_t loop;
     uv_timer_t timer; /* ends waits; runs only while one does */
+    uv_timer_t watch; /* looks after an unanswered call; runs only while there is one */
     uv_async_t wake;  /* client_interrupt */
     bool timer_fired;
     volatile sig_atomic_t interrupted;

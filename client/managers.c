@@ -130,6 +130,9 @@ static void finish(struct managers *managers)
 {
     managers->refreshing = false;
     managers->ended = true;
+    if (managers->listener != NULL) {
+        *managers->listener = true;
+    }
 }
 
 static void on_map(void *context, int status, const void *result, const struct error *error)
@@ -150,6 +153,7 @@ static void on_map(void *context, int status, const void *result, const struct e
         managers->status = CAIRN_OK;
         managers->error.code = CAIRN_OK;
         finish(managers);
+        uv_stop(&peer->db->loop);
         return;
     }
     if (managers->refreshing) {

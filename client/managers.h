@@ -29,6 +29,7 @@ struct managers {
     struct manager_peer *peers;
     uint64_t cluster; /* demanded by the options; 0: any */
     bool refreshing;
+    bool *listener;     /* set true when a refresh ends, if not NULL */
     bool ended;         /* a refresh ended; cleared by managers_refresh */
     int status;         /* of the last refresh: 0, or why it failed (CAIRN_EUNAVAILABLE,
                            CAIRN_ECONFLICT, CAIRN_EVERSION, CAIRN_EPROTO) */
@@ -41,7 +42,8 @@ void managers_close(struct managers *managers);
 void managers_free(struct managers *managers);
 
 /* Starts a refresh unless one runs. `managers.ended` becomes true when a manager gave its answer or
- * all have failed; a new map is installed in db->route before that. */
+ * all have failed; a new map is installed in db->route before that. Whoever runs the loop with
+ * client_run is woken then. */
 void managers_refresh(cairn_t *db);
 /* Whether the last refresh failed in a way that waiting does not mend: a contradiction, or, for one
  * who waits only so long, managers that speak something else. */

@@ -14,9 +14,10 @@
 
 enum {
     BACKOFF_FIRST_MS = 10,
-    BACKOFF_LIMIT_MS = 1000,
+    BACKOFF_LIMIT_MS = 500,
     ATTEMPT_FIRST_MS = 2000,
     ATTEMPT_LIMIT_MS = 8000,
+    WATCH_MS = 500, /* a call is unanswered so long: ask the manager whether it is still due */
     HOPS_LIMIT = 4,
     EXCERPT_SIZE = 64,
 };
@@ -72,6 +73,30 @@ static uint64_t attempt_limit(struct operation *operation)
     return left_ms < limit_ms ? left_ms : limit_ms;
 }
 
+static void on_watch(uv_timer_t *timer)
+{
+    managers_refresh(timer->data);
+}
+
+/* Waits for the answer. A server that stopped, or whose network was cut, says nothing, while its
+ * backups may long have made one of them the primary: then the attempt is given up, with its
+ * outcome unknown, and the next one goes there with the same number (S3). */
+static void await_answer(struct operation *operation, const struct rpc_client *rpc,
+                         uint64_t call_id)
+{
+    cairn_t *db = operation->db;
+    uint64_t first_ms = WATCH_MS - random_below(&db->random, WATCH_MS / 4);
+
+    uv_timer_start(&db->watch, on_watch, first_ms, WATCH_MS);
+    while (!operation->answered) {
+        if (!client_run(db) ||
+            route_has_moved(&db->route, operation->partition, operation->server)) {
+            cancel(operation, rpc, call_id);
+        }
+    }
+    uv_timer_stop(&db->watch);
+}
+
 /* Leaves how it went in rpc_status, status and error. */
 static void attempt(struct operation *operation)
 {
@@ -84,6 +109,7 @@ static void attempt(struct operation *operation)
         return;
     }
     operation->server = server->id;
+    operation->epoch = route_epoch(&db->route, operation->partition);
     operation->answered = false;
     struct rpc_client *rpc = route_connection(&db->route, server);
     if (rpc == NULL) {
@@ -97,11 +123,7 @@ static void attempt(struct operation *operation)
         never_sent(operation, status, error_text(status));
         return;
     }
-    while (!operation->answered) {
-        if (!client_run(db)) {
-            cancel(operation, rpc, call_id);
-        }
-    }
+    await_answer(operation, rpc, call_id);
     server = route_server_by_id(&db->route, operation->server);
     if (server != NULL) {
         route_note(&db->route, server, operation->rpc_status);
@@ -110,22 +132,30 @@ static void attempt(struct operation *operation)
 
 /* --- between attempts -------------------------------------------------------------------- */
 
-/* Waits a jittered delay; a fresh map that names another primary ends it early. False when the
- * handle was interrupted. */
+static bool has_news(const struct operation *operation)
+{
+    return route_has_news(&operation->db->route, operation->partition, operation->server,
+                          operation->epoch);
+}
+
+/* Waits a jittered delay; a fresh map that knows more of the partition ends it early, and the next
+ * delay will be short: who has just become primary soon serves. False when the handle was
+ * interrupted. */
 static bool pause_between(struct operation *operation)
 {
     cairn_t *db = operation->db;
     uint64_t delay_ms = backoff_next_ms(&operation->backoff, &db->random);
     uint64_t left_ms = client_left_ms(operation->deadline_ms);
     uint64_t begin_ms = clock_now_ms();
+    bool knew = has_news(operation);
 
     delay_ms = left_ms < delay_ms ? left_ms : delay_ms;
     if (db->managers.refreshing) {
         if (!client_wait(db, &db->managers.ended, delay_ms)) {
             return false;
         }
-        const struct route_server *now = route_primary(&db->route, operation->partition);
-        if (now != NULL && now->id != operation->server) {
+        if (!knew && has_news(operation)) {
+            backoff_reset(&operation->backoff);
             return true;
         }
     }
@@ -188,23 +218,37 @@ static void note_unknown(struct operation *operation)
     session_unsettle(&operation->db->session, operation->partition);
 }
 
+/* Whether the next attempt may go out at once, because a redirect or a map that came meanwhile told
+ * more than was known when the last one did. Not without end: servers that contradict one another
+ * must not make a client run to and fro. */
+static bool follow_news(struct operation *operation)
+{
+    const cairn_t *db = operation->db;
+
+    if (!has_news(operation) || db->interrupted || client_left_ms(operation->deadline_ms) == 0 ||
+        operation->hops >= HOPS_LIMIT) {
+        return false;
+    }
+    operation->hops++;
+    backoff_reset(&operation->backoff);
+    return true;
+}
+
 /* Prepares the next attempt. 0, or the error that ends the operation. */
 static int prepare_retry(struct operation *operation, const struct outcome *outcome)
 {
     cairn_t *db = operation->db;
 
+    if (operation->rpc_status == CAIRN_OK && operation->status == SERVER_NOT_PRIMARY) {
+        (void)route_redirect(&db->route, operation->partition, &operation->redirect);
+    }
+    if (follow_news(operation)) {
+        return CAIRN_OK;
+    }
     if (outcome->refresh) {
         managers_refresh(db);
     }
-    if (operation->rpc_status == CAIRN_OK && operation->status == SERVER_NOT_PRIMARY &&
-        route_redirect(&db->route, operation->partition, &operation->redirect) &&
-        operation->hops++ < HOPS_LIMIT) {
-        return CAIRN_OK;
-    }
-    if (!db->interrupted && !pause_between(operation)) {
-        return give_up(operation, CAIRN_ECANCELED);
-    }
-    if (db->interrupted) {
+    if (db->interrupted || !pause_between(operation)) {
         return give_up(operation, CAIRN_ECANCELED);
     }
     if (managers_hopeless(db)) {
@@ -248,6 +292,7 @@ static int begin(struct operation *operation)
     operation->existed = false;
     operation->version = 0;
     operation->server = UINT32_MAX;
+    operation->epoch = 0;
     operation->status = SERVER_OK;
     operation->error.code = CAIRN_OK;
     operation->error.message[0] = '\0';

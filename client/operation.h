@@ -42,10 +42,11 @@ struct operation {
     /* of the whole operation */
     uint32_t partition;
     uint32_t server; /* id that the last attempt went to */
+    uint64_t epoch;  /* of the configuration that named it */
     bool had_unknown;
     uint64_t deadline_ms;
     uint64_t attempt_ms; /* limit of the next attempt */
-    uint32_t hops;       /* redirects followed at once */
+    uint32_t hops;       /* times that fresh news were followed at once */
     struct backoff backoff;
 };
 

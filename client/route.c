@@ -236,6 +236,24 @@ struct route_server *route_primary(const struct route *route, uint32_t partition
     return entry->epoch == 0 ? NULL : route->servers[entry->server];
 }
 
+uint64_t route_epoch(const struct route *route, uint32_t partition)
+{
+    CHECK(partition < route->partitions);
+    return route->entries[partition].epoch;
+}
+
+bool route_has_moved(const struct route *route, uint32_t partition, uint32_t server)
+{
+    const struct route_server *now = route_primary(route, partition);
+
+    return now != NULL && now->id != server;
+}
+
+bool route_has_news(const struct route *route, uint32_t partition, uint32_t server, uint64_t epoch)
+{
+    return route_has_moved(route, partition, server) || route_epoch(route, partition) > epoch;
+}
+
 struct route_server *route_server_by_id(const struct route *route, uint32_t id)
 {
     size_t index = find_server(route, id);

@@ -60,6 +60,13 @@ bool route_redirect(struct route *route, uint32_t partition, const server_redire
 uint32_t route_partition(const struct route *route, const uint8_t *key, size_t length);
 /* The partition's primary as far as known, or NULL. The route is ready. */
 struct route_server *route_primary(const struct route *route, uint32_t partition);
+/* The epoch of the configuration that named it; 0 if nobody is known. */
+uint64_t route_epoch(const struct route *route, uint32_t partition);
+/* Whether more is known of the partition than when `server` was asked as its primary of `epoch`:
+ * somebody else is, or its epoch is a newer one. */
+bool route_has_news(const struct route *route, uint32_t partition, uint32_t server, uint64_t epoch);
+/* Whether somebody else than this server is known as the partition's primary. */
+bool route_has_moved(const struct route *route, uint32_t partition, uint32_t server);
 /* The server with this id, or NULL. */
 struct route_server *route_server_by_id(const struct route *route, uint32_t id);
 /* Its connection, made if there is none yet; NULL when out of memory. */

@@ -210,7 +210,7 @@ static int fail(cairn_cursor_t *cursor, int code, const struct stream *stream, c
 }
 
 /* Takes in what came and asks for what is missing. `*missing` says how many streams lack a page,
- * `*next_ms` when the first of them may be asked again. */
+ * `*next_ms` when there is something to do for one of them if nothing comes. */
 static int drive_all(cairn_cursor_t *cursor, uint32_t *missing, uint64_t *next_ms)
 {
     uint64_t now_ms = clock_now_ms();
@@ -228,13 +228,14 @@ static int drive_all(cairn_cursor_t *cursor, uint32_t *missing, uint64_t *next_m
         }
         if (status == CAIRN_OK && is_missing(stream)) {
             (*missing)++;
+            stream_reconsider(stream, now_ms);
             status = drive(cursor, stream, now_ms);
         }
         if (status != CAIRN_OK) {
             return fail(cursor, status, stream, "");
         }
-        if (is_missing(stream) && !stream->asked && stream->not_before_ms < *next_ms) {
-            *next_ms = stream->not_before_ms;
+        if (is_missing(stream) && stream_next_ms(stream) < *next_ms) {
+            *next_ms = stream_next_ms(stream);
         }
     }
     return CAIRN_OK;
@@ -273,7 +274,10 @@ static int fill(cairn_cursor_t *cursor, uint64_t deadline_ms)
             return fail(cursor, CAIRN_ETIMEDOUT, first_missing(cursor), "out of time: ");
         }
         uint64_t delay_ms = client_left_ms(next_ms);
-        if (!client_wait(db, &cursor->moved, delay_ms < left_ms ? delay_ms : left_ms)) {
+        db->managers.listener = &cursor->moved;
+        bool go_on = client_wait(db, &cursor->moved, delay_ms < left_ms ? delay_ms : left_ms);
+        db->managers.listener = NULL;
+        if (!go_on) {
             return error_set(&db->error, CAIRN_ECANCELED, "scan: interrupted");
         }
     }

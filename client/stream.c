@@ -12,10 +12,11 @@
 
 enum {
     BACKOFF_FIRST_MS = 10,
-    BACKOFF_LIMIT_MS = 1000,
+    BACKOFF_LIMIT_MS = 500,
     ATTEMPT_FIRST_MS = 2000,
     ATTEMPT_LIMIT_MS = 8000,
     HOPS_LIMIT = 4,
+    WATCH_MS = 500,    /* a call is unanswered so long: ask the manager whether it is still due */
     FIRST_PAIRS = 128, /* short scans are common: pages grow as a scan turns out to be long */
     FIRST_BYTES = 64 << 10,
     LENGTHS_SIZE = 2 * sizeof(uint32_t),
@@ -298,8 +299,39 @@ void stream_ask(struct stream *stream, uint32_t limit_bytes)
         return;
     }
     stream->rpc = rpc;
+    stream->look_ms = clock_now_ms() + WATCH_MS;
     stream->asked = true;
     (*stream->calls)++;
+}
+
+/* Whether one of the partitions that were asked for is another server's. */
+static bool has_moved(const struct stream *stream)
+{
+    const struct route *route = &stream->db->route;
+
+    for (uint32_t i = 0; i < stream->partition_count; i++) {
+        if (route_has_moved(route, stream->partitions[i], stream->server)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void stream_reconsider(struct stream *stream, uint64_t now_ms)
+{
+    if (stream->generation != stream->db->route.generation && has_moved(stream)) {
+        stream_cancel(stream);
+        stream->not_before_ms = 0;
+        backoff_reset(&stream->backoff);
+    } else if (stream->asked && stream->look_ms <= now_ms) {
+        managers_refresh(stream->db);
+        stream->look_ms = now_ms + WATCH_MS;
+    }
+}
+
+uint64_t stream_next_ms(const struct stream *stream)
+{
+    return stream->asked ? stream->look_ms : stream->not_before_ms;
 }
 
 /* --- after an answer ---------------------------------------------------------------------------
@@ -323,13 +355,17 @@ static void plan_retry(struct stream *stream, const struct outcome *outcome)
 {
     cairn_t *db = stream->db;
 
+    if (stream->rpc_status == CAIRN_OK && stream->status == SERVER_NOT_PRIMARY) {
+        (void)route_redirect(&db->route, stream->refused, &stream->redirect);
+    }
+    /* The server may have lost more than the one partition that it named. */
     if (outcome->refresh) {
         managers_refresh(db);
     }
-    if (stream->rpc_status == CAIRN_OK && stream->status == SERVER_NOT_PRIMARY &&
-        route_redirect(&db->route, stream->refused, &stream->redirect) &&
-        stream->hops++ < HOPS_LIMIT) {
+    if (stream->hops < HOPS_LIMIT && has_moved(stream)) {
+        stream->hops++;
         stream->not_before_ms = 0;
+        backoff_reset(&stream->backoff);
         return;
     }
     stream->attempt_ms =

@@ -52,6 +52,7 @@ struct stream {
     uint32_t server; /* that was asked */
     const struct rpc_client *rpc;
     uint64_t call_id;
+    uint64_t look_ms; /* when to look after the call under way */
     int rpc_status;
     server_status status;
     server_redirect redirect;
@@ -82,6 +83,12 @@ void stream_advance(struct stream *stream);
 int stream_split(struct stream *stream, struct stream **rest);
 /* Asks for the next page, with at most `limit_bytes`. The page is dry, nothing is under way. */
 void stream_ask(struct stream *stream, uint32_t limit_bytes);
+/* For a stream whose page is dry: if one of its partitions is known to be served elsewhere by now,
+ * gives the call under way up (its answer still comes, and leads to another attempt), or ends the
+ * pause before the next one. Asks for a fresh map when a call is unanswered for long. */
+void stream_reconsider(struct stream *stream, uint64_t now_ms);
+/* When stream_reconsider or stream_ask has something to do next, if no answer comes before. */
+uint64_t stream_next_ms(const struct stream *stream);
 /* Draws the consequences of an answer: CAIRN_OK (there is a page, or it will be asked again), or an
  * error that ends the scan, with its message in stream->error. */
 int stream_settle(struct stream *stream);

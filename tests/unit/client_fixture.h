@@ -38,6 +38,7 @@ enum fake_action {
     FAKE_DROP,           /* execute nothing, break all connections */
     FAKE_EXECUTE_DROP,   /* execute, then break all connections */
     FAKE_EXECUTE_SILENT, /* execute, never answer */
+    FAKE_LEAVE,          /* execute nothing, break all connections, refuse new ones */
     FAKE_STATUS = 100,   /* plus a server_status: answer with that, execute nothing */
 };
 
@@ -67,6 +68,7 @@ struct fake_server {
     unsigned script_length, script_at;
     bool silent; /* as if every call's script said so */
     bool relisten;
+    bool gone;
     unsigned calls; /* GET, PUT, SWAP, DELETE, SCAN */
     uint64_t last_client, last_number;
     unsigned retired;    /* partitions */
@@ -87,7 +89,8 @@ struct fake {
     uint64_t cluster, version;
     int manager_status; /* MANAGER_OK, or what it answers instead */
     unsigned map_calls;
-    uint32_t told[FAKE_PARTITIONS];  /* primaries in the map */
+    unsigned tell_at_call;          /* the map is as `truth` says from this map call on; 0: never */
+    uint32_t told[FAKE_PARTITIONS]; /* primaries in the map */
     uint32_t truth[FAKE_PARTITIONS]; /* who serves */
     uint64_t epochs[FAKE_PARTITIONS];
     struct fake_session sessions[FAKE_PARTITIONS];
@@ -168,10 +171,19 @@ static inline void fake_on_dropped(void *context)
     }
 }
 
+/* Breaks all connections, for good. */
+static inline void fake_leave(struct fake_server *server)
+{
+    if (server->rpc != NULL && !server->relisten && !server->gone) {
+        server->gone = true;
+        rpc_server_close(server->rpc, fake_on_dropped, server);
+    }
+}
+
 /* Breaks all connections; the port answers again soon. */
 static inline void fake_drop(struct fake_server *server)
 {
-    if (server->rpc != NULL && !server->relisten) {
+    if (server->rpc != NULL && !server->relisten && !server->gone) {
         server->relisten = true;
         rpc_server_close(server->rpc, fake_on_dropped, server);
     }
@@ -205,6 +217,10 @@ static inline bool fake_end(struct fake_server *server, int action, server_statu
 {
     if (action == FAKE_DROP || action == FAKE_EXECUTE_DROP) {
         fake_drop(server);
+        return false;
+    }
+    if (action == FAKE_LEAVE) {
+        fake_leave(server);
         return false;
     }
     if (action == FAKE_SILENT || action == FAKE_EXECUTE_SILENT) {
@@ -508,10 +524,12 @@ static inline void fake_pack_map(struct fake *fake, struct buffer *out)
 {
     struct map_server servers[FAKE_SERVERS];
     struct configuration configurations[FAKE_PARTITIONS];
+    struct target targets[FAKE_PARTITIONS];
     struct cluster_map map = {fake->cluster, fake->version, FAKE_PARTITIONS, 1,
-                              FAKE_SERVERS,  servers,       configurations};
+                              FAKE_SERVERS,  servers,       configurations,  targets};
     struct error error = {0};
 
+    memset(targets, 0, sizeof(targets));
     memset(servers, 0, sizeof(servers));
     memset(configurations, 0, sizeof(configurations));
     for (uint32_t i = 0; i < FAKE_SERVERS; i++) {
@@ -529,6 +547,7 @@ static inline void fake_pack_map(struct fake *fake, struct buffer *out)
         configurations[p].primary = primary;
         configurations[p].member_count = 1;
         configurations[p].members[0] = (struct replica_id){primary.server, primary.store, 0};
+        targets[p] = (struct target){1, {primary.server}, TARGET_ANY};
     }
     CHECK(cluster_map_pack(&map, out, &error) == 0);
 }
@@ -543,6 +562,10 @@ static inline void fake_on_map(void *context, struct rpc_call *call, const void 
     pthread_mutex_lock(&fake->mutex);
     buffer_init(&packed, CAIRN_MAP_LIMIT);
     fake->map_calls++;
+    if (fake->map_calls == fake->tell_at_call) {
+        memcpy(fake->told, fake->truth, sizeof(fake->told));
+        fake->version++;
+    }
     result.status = (manager_status)fake->manager_status;
     if (result.status != MANAGER_OK) {
         result.map_result_u.message = view_of_text("scripted");
@@ -608,7 +631,7 @@ static inline void fake_on_stop(uv_async_t *async)
     }
     fake_kept.count = 0;
     for (uint32_t i = 0; i < FAKE_SERVERS; i++) {
-        if (fake->servers[i].rpc != NULL && !fake->servers[i].relisten) {
+        if (fake->servers[i].rpc != NULL && !fake->servers[i].relisten && !fake->servers[i].gone) {
             rpc_server_close(fake->servers[i].rpc, fake_on_closed, fake);
         }
     }

@@ -61,7 +61,7 @@ static int setup(void **state)
         set_primary(p, p % SERVERS, 5);
     }
     fixture.map = (struct cluster_map){
-        77, 10, PARTITIONS, 1, SERVERS, fixture.servers, fixture.configurations,
+        77, 10, PARTITIONS, 1, SERVERS, fixture.servers, fixture.configurations, NULL,
     };
     return 0;
 }
