@@ -84,7 +84,7 @@ class ContradictingFlags(CairnTest):
         self.restarted_with(partitions="32")
 
     def test_replicas(self):
-        self.restarted_with(replicas="2")
+        self.restarted_with(replicas="1")
 
     def test_servers(self):
         self.restarted_with(servers=f"{HOST}:1,{HOST}:2")

@@ -47,7 +47,7 @@ class Restarts(CairnTest):
                 self.assertEqual(partition["last_index"] - 1, partition["checkpoint_index"])
 
     def test_a_manager_restarted_keeps_the_map(self):
-        c = self.cluster(servers=3)
+        c = self.cluster(servers=3, replicas=1)
         self.fill(c)
         before = {p["partition"]: p["primary"] for p in c.status()["partitions"]}
         client = Workload(c.manager_address)

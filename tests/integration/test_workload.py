@@ -9,8 +9,10 @@ from workload import Workload
 
 
 class WorkloadMode(CairnTest):
+    """With one copy of each partition, so that calls have to wait for a dead server's return."""
+
     def setUp(self):
-        self.c = self.cluster(servers=2)
+        self.c = self.cluster(servers=2, replicas=1)
 
     def workload(self, text):
         return self.c.cli("workload", stdin=text if isinstance(text, bytes) else text.encode())

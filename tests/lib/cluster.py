@@ -15,11 +15,16 @@ import tempfile
 import time
 import unittest
 
+from network import Network, NoNetwork
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BIN = os.path.abspath(os.environ.get("CAIRN_BIN", os.path.join(ROOT, "bin")))
 # Sanitizers and valgrind slow programs down; waits and time limits grow by this factor.
 SCALE = float(os.environ.get("TEST_SCALE", "1"))
 HOST = "127.0.0.1"
+# Beacon, lease and grace of servers in ms, where a test waits for failovers: the defaults are
+# 250, 1000 and 1500.
+QUICK = (50, 250, 450)
 # Below the range from which the kernel picks ports of outgoing connections.
 FIRST_PORT, LAST_PORT = 15000, 31999
 COMPLAINT = re.compile(r"ERROR: (?:Address|Leak)Sanitizer|WARNING: ThreadSanitizer|runtime error:|"
@@ -97,8 +102,10 @@ def run(arguments, stdin=b"", seconds=30, environment=None, **options):
 class Node:
     """One manager or server process, startable again and again on the same data."""
 
-    def __init__(self, name, command, folder):
+    def __init__(self, name, command, folder, environment=None):
+        """`environment`: variables for this node alone."""
         self.name, self.command, self.folder = name, command, folder
+        self.environment = environment or {}
         self.data = os.path.join(folder, name)
         self.log_path = os.path.join(folder, name + ".log")
         self.process = None
@@ -109,7 +116,8 @@ class Node:
         with open(self.log_path, "ab") as log:
             self.log_start = log.tell()
             self.process = subprocess.Popen(self.command + list(more), stdin=subprocess.DEVNULL,
-                                            stdout=log, stderr=log, env=clean_environment())
+                                            stdout=log, stderr=log,
+                                            env=clean_environment(**self.environment))
 
     def running(self):
         return self.process is not None and self.process.poll() is None
@@ -152,18 +160,24 @@ class Node:
 
 
 class Cluster:
-    def __init__(self, servers=3, partitions=16, replicas=1, manager_options=(), server_options=(),
-                 start=True):
+    def __init__(self, servers=3, partitions=16, replicas=None, manager_options=(),
+                 server_options=(), times=None, network=None, start=True):
+        """`replicas`: two copies unless said, or one with one server. `times`: beacon, lease and
+        grace in ms, such as QUICK. `network`: a Network in which all of it runs."""
         self.folder = tempfile.mkdtemp(prefix="cairn-test-")
-        self.addresses = [f"{HOST}:{free_port()}" for _ in range(servers)]
-        self.manager_address = f"{HOST}:{free_port()}"
-        self.partitions, self.replicas = partitions, replicas
+        self.network = network
+        self.addresses = [self.address(f"s{i}") for i in range(servers)]
+        self.manager_address = self.address("m")
+        self.partitions = partitions
+        self.replicas = replicas or min(2, servers)
         # Small segments: filling big ones with zeros is most of what a start would do.
-        self.server_options = ["--segment-bytes", "4M", *server_options,
+        self.server_options = ["--segment-bytes", "4M", *time_options(times), *server_options,
                                *os.environ.get("SERVER_OPTIONS", "").split()]
         self.manager = Node("m", self.manager_command(*manager_options), self.folder)
         self.servers = [self.make_server(i) for i in range(servers)]
         self.extra = []
+        if network:
+            network.start()
         if start:
             try:
                 self.start()
@@ -171,15 +185,23 @@ class Cluster:
                 self.close()
                 raise
 
+    def address(self, name):
+        """Where the node of that name listens."""
+        return f"{self.network.add(name)}:3000" if self.network else f"{HOST}:{free_port()}"
+
+    def inside(self, name):
+        """What stands before the command of a program that runs as `name`."""
+        return self.network.command(name) if self.network else []
+
     def manager_command(self, *options):
-        return [program("cairn-manager"), "--listen", self.manager_address,
+        return [*self.inside("m"), program("cairn-manager"), "--listen", self.manager_address,
                 "--servers", ",".join(self.addresses), "--replicas", str(self.replicas),
                 "--partitions", str(self.partitions),
                 "--data", os.path.join(self.folder, "m"), *options]
 
     def make_server(self, i, name=None, listen=None, manager=None, **unused):
         name = name or f"s{i}"
-        return Node(name, [program("cairn-server"), "--id", str(i),
+        return Node(name, [*self.inside(f"s{i}"), program("cairn-server"), "--id", str(i),
                            "--manager", manager or self.manager_address,
                            "--listen", listen or self.addresses[i],
                            "--data", os.path.join(self.folder, name), *self.server_options],
@@ -207,6 +229,20 @@ class Cluster:
             return self.cli("--timeout", "1000", "scan", "!", "~", "--limit", "1").code == 0
         wait_until(ready, "all partitions are served", seconds)
 
+    def wait_healthy(self, seconds=40):
+        """Every partition has all the copies it shall have; returns the status."""
+        deadline, wrong = time.monotonic() + seconds * SCALE, "no answer"
+        while time.monotonic() < deadline:
+            self.check_alive()
+            result = self.cli("--json", "--timeout", "2000", "status")
+            if result.code == 0:
+                status = json.loads(result.out)
+                wrong = unhealthy(status)
+                if not wrong:
+                    return status
+            time.sleep(0.05)
+        raise AssertionError(f"not healthy within {seconds} s: {wrong}")
+
     def check_alive(self):
         for node in self.nodes:
             if node.process is not None and node.process.poll() is not None:
@@ -214,13 +250,16 @@ class Cluster:
                                      + node.log()[-3000:])
 
     def cli(self, *arguments, stdin=b"", seconds=60, environment=None):
-        return run([program("cairn"), "--manager", self.manager_address, *arguments], stdin,
-                   seconds, environment)
+        return run([*self.inside("c"), program("cairn"), "--manager", self.manager_address,
+                    *arguments], stdin, seconds, environment)
 
     def status(self):
         result = self.cli("--json", "--timeout", "10000", "status")
         assert result.code == 0, result
         return json.loads(result.out)
+
+    def primaries(self):
+        return primaries(self.status())
 
     def partition_of(self, key):
         """Which server leads the key's partition is asked of the cluster, not computed here."""
@@ -228,11 +267,14 @@ class Cluster:
 
     def primary_of(self, key):
         """Index of the server that leads the key's partition."""
-        return primaries(self.status())[self.partition_of(key)]
+        return self.primaries()[self.partition_of(key)]
+
+    def backups_of(self, key):
+        return backups(self.status())[self.partition_of(key)]
 
     def key_on(self, server, prefix="k", count=1):
         """Keys whose partitions the given server leads."""
-        leaders, found, n = primaries(self.status()), [], 0
+        leaders, found, n = self.primaries(), [], 0
         while len(found) < count:
             key = f"{prefix}{n}"
             if leaders[self.partition_of(key)] == server:
@@ -301,6 +343,31 @@ def primaries(status):
     return {p["partition"]: p["primary"] for p in status["partitions"]}
 
 
+def backups(status):
+    """{partition: [server, ...]} from the JSON of `status`."""
+    return {p["partition"]: p["backups"] for p in status["partitions"]}
+
+
+def unhealthy(status):
+    """What is wrong with the copies, in words; empty if nothing is."""
+    wrong = [f"partition {p['partition']}: {p['copies']} of {p['wanted']} copies, primary "
+             f"{p['primary']}, learners {p['learners']}"
+             for p in status["partitions"] if p["copies"] != p["wanted"] or p["learners"]]
+    if status["missing_copies"] != 0:
+        wrong.append(f"missing_copies is {status['missing_copies']}")
+    if not status["partitions"]:
+        wrong.append("no partition is placed")
+    return "; ".join(wrong)
+
+
+def time_options(times):
+    """Options of cairn-server for (beacon, lease, grace); sanitizers need longer ones."""
+    if times is None:
+        return []
+    beacon, lease, grace = (str(int(t * SCALE)) for t in times)
+    return ["--beacon", beacon, "--lease", lease, "--grace", grace]
+
+
 class CairnTest(unittest.TestCase):
     """Base of the integration tests. `steps` prints what the test shows when asked to."""
     maxDiff = 2000
@@ -332,6 +399,17 @@ class CairnTest(unittest.TestCase):
         folder = tempfile.mkdtemp(prefix="cairn-test-")
         self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
         return folder
+
+    def network(self, *names):
+        """A Network, with nodes for clients of these names; skips the test where there is none."""
+        try:
+            made = Network()
+        except NoNetwork as error:
+            self.skipTest(f"no network of its own: {error}")
+        self.addCleanup(made.close)
+        for name in ("c", *names):
+            made.add(name)
+        return made
 
     def step(self, text):
         if os.environ.get("TEST_STEPS"):

@@ -11,10 +11,12 @@ from history import UNKNOWN, Operation
 class Workload:
     """One client process. call() is for one thread at a time."""
 
-    def __init__(self, manager, *options):
+    def __init__(self, manager, *options, inside=()):
+        """`inside`: what stands before the command, such as a network namespace's."""
         self.process = subprocess.Popen(
-            [program("cairn"), "--manager", manager, *options, "workload"], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean_environment())
+            [*inside, program("cairn"), "--manager", manager, *options, "workload"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env=clean_environment())
         self.lines, self.errors = queue.Queue(), []
         self.readers = [threading.Thread(target=self._read_answers, daemon=True),
                         threading.Thread(target=self._read_errors, daemon=True)]
@@ -95,13 +97,15 @@ def parse(kind, key, answer):
 class Recorder:
     """Clients in threads, each with a workload process, and the history of all they did."""
 
-    def __init__(self, manager, clients, next_operation, count=None, *options):
+    def __init__(self, manager, clients, next_operation, count=None, *options, inside=None):
         """next_operation(client, n) gives (kind, key, value or None). Without a count the clients
-        go on until finish() is called."""
+        go on until finish() is called. inside(client): see Workload."""
         self.next_operation, self.count = next_operation, count
         self.operations = [[] for _ in range(clients)]
         self.failures, self.stopping = [], threading.Event()
-        self.workloads = [Workload(manager, *options) for _ in range(clients)]
+        self.answered = [0] * clients
+        self.workloads = [Workload(manager, *options, inside=inside(i) if inside else ())
+                          for i in range(clients)]
         self.threads = [threading.Thread(target=self._run, args=(i,), daemon=True)
                         for i in range(clients)]
         for thread in self.threads:
@@ -125,6 +129,7 @@ class Recorder:
         answer = self.workloads[client].call(" ".join(filter(None, (kind, key, value))), 120)
         operation.result = parse(kind, key, answer)
         operation.end_ns = time.monotonic_ns()
+        self.answered[client] += 1
 
     def done(self):
         return sum(len(mine) for mine in self.operations)
