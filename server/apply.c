@@ -171,7 +171,7 @@ int store_apply(struct store *store, struct entry *entry, struct outcome *outcom
 {
     struct store_partition *at = store_at(store, entry->partition);
     struct store_position *applied = &at->applied;
-    CHECK(entry->index == applied->index + 1);
+    CHECK(!applied->installing && entry->index == applied->index + 1);
     *outcome = (struct outcome){0};
     kept_value_release(store->loose_value);
     store->loose_value = NULL;

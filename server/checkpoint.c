@@ -10,18 +10,30 @@
 #include "base/check.h"
 #include "base/log.h"
 
-enum { PAGE_BYTES = 4096, SWEEP_LIMIT_LEAST = 64 };
+enum {
+    PAGE_BYTES = 4096,
+    SWEEP_LIMIT_LEAST = 64,
+    INSTALL_WAITING_LIMIT = 8 << 20, /* bytes of rows that wait for one job */
+};
 
 enum state { IDLE, WRITING, DONE, DISCARDING };
+
+enum work { WORK_NONE, WORK_CHECKPOINT, WORK_DISCARD, WORK_INSTALL };
 
 struct checkpointer {
     struct checkpointer_options options;
     pthread_t thread;
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-    enum state state; /* under the mutex, as the next two */
+    /* Under the mutex. */
+    enum state state;
     bool stop;
     struct frozen *frozen; /* the loop thread's when IDLE or DONE, else the checkpoint thread's */
+    uint64_t number;       /* of the checkpoint under way, or the last one */
+    TAILQ_HEAD(, install_job) jobs; /* those queued; the one that waited longest is first */
+    /* The checkpoint thread's. */
+    size_t written;     /* partitions of the checkpoint under way */
+    bool install_comes; /* it is an install's turn */
     _Atomic uint64_t commits;
 };
 
@@ -66,62 +78,170 @@ static size_t group_size(const struct checkpointer *checkpointer, const struct f
     return count;
 }
 
-static void write_all(struct checkpointer *checkpointer)
+static uint64_t sweep_limit(const struct checkpointer *checkpointer)
 {
-    struct frozen *frozen = checkpointer->frozen;
-    uint64_t sweep_limit = checkpointer->options.transaction_bytes / 4 / (2 * PAGE_BYTES);
-    if (sweep_limit < SWEEP_LIMIT_LEAST)
-        sweep_limit = SWEEP_LIMIT_LEAST;
-    for (size_t first = 0; first < frozen->count;) {
-        struct error error = {0};
-        size_t count = group_size(checkpointer, frozen, first);
-        if (checkpoint_write(checkpointer->options.lmdb, frozen, first, count, sweep_limit,
-                             &error) != CAIRN_OK)
-            fail(checkpointer, &error);
-        atomic_fetch_add(&checkpointer->commits, 1);
-        first += count;
-    }
+    uint64_t limit = checkpointer->options.transaction_bytes / 4 / (2 * PAGE_BYTES);
+    return limit < SWEEP_LIMIT_LEAST ? SWEEP_LIMIT_LEAST : limit;
+}
+
+static void lock(struct checkpointer *checkpointer)
+{
+    CHECK(pthread_mutex_lock(&checkpointer->mutex) == 0);
+}
+
+static void unlock(struct checkpointer *checkpointer)
+{
+    CHECK(pthread_mutex_unlock(&checkpointer->mutex) == 0);
 }
 
 static void set_state(struct checkpointer *checkpointer, enum state state)
 {
-    CHECK(pthread_mutex_lock(&checkpointer->mutex) == 0);
+    lock(checkpointer);
     checkpointer->state = state;
     if (state == IDLE)
         checkpointer->frozen = NULL;
     CHECK(pthread_cond_broadcast(&checkpointer->changed) == 0);
-    CHECK(pthread_mutex_unlock(&checkpointer->mutex) == 0);
+    unlock(checkpointer);
 }
 
-/* The next thing to do, or IDLE when the thread is to end. */
-static enum state next_work(struct checkpointer *checkpointer)
+static void report(struct checkpointer *checkpointer)
 {
-    CHECK(pthread_mutex_lock(&checkpointer->mutex) == 0);
-    while (checkpointer->state != WRITING && checkpointer->state != DISCARDING &&
-           !checkpointer->stop)
+    if (checkpointer->options.done != NULL)
+        checkpointer->options.done(checkpointer->options.context);
+}
+
+/* One transaction of the checkpoint under way. */
+static void write_some(struct checkpointer *checkpointer)
+{
+    struct frozen *frozen = checkpointer->frozen;
+    struct error error = {0};
+    size_t count = group_size(checkpointer, frozen, checkpointer->written);
+    if (checkpoint_write(checkpointer->options.lmdb, frozen, checkpointer->written, count,
+                         sweep_limit(checkpointer), &error) != CAIRN_OK)
+        fail(checkpointer, &error);
+    atomic_fetch_add(&checkpointer->commits, 1);
+    checkpointer->written += count;
+    if (checkpointer->written < frozen->count)
+        return;
+    checkpointer->written = 0;
+    set_state(checkpointer, DONE);
+    report(checkpointer);
+}
+
+/* --- installs: the thread's side ---------------------------------------------------------------
+ */
+
+/* Takes the rows that wait; under the mutex. */
+static void job_take(struct install_job *job)
+{
+    if (job->step != INSTALL_ROWS)
+        return;
+    STAILQ_CONCAT(&job->taken, &job->waiting);
+    job->waiting_bytes = 0;
+    job->end_taken = job->ending;
+}
+
+static bool job_has_work(const struct install_job *job)
+{
+    return job->step != INSTALL_ROWS || job->ending || !STAILQ_EMPTY(&job->waiting) ||
+           !STAILQ_EMPTY(&job->taken);
+}
+
+/* The first job that may go on, taken off the queue; under the mutex. */
+static struct install_job *job_next(struct checkpointer *checkpointer)
+{
+    struct install_job *job;
+    TAILQ_FOREACH(job, &checkpointer->jobs, link)
+    {
+        if (checkpointer->state != WRITING || job->after_checkpoint != checkpointer->number) {
+            TAILQ_REMOVE(&checkpointer->jobs, job, link);
+            job->queued = false;
+            job->working = true;
+            job_take(job);
+            return job;
+        }
+    }
+    return NULL;
+}
+
+/* Queues a job that has work, unless it is queued or worked on; under the mutex. */
+static void job_queue(struct checkpointer *checkpointer, struct install_job *job)
+{
+    if (job->queued || job->working || !job_has_work(job))
+        return;
+    job->queued = true;
+    TAILQ_INSERT_TAIL(&checkpointer->jobs, job, link);
+    CHECK(pthread_cond_broadcast(&checkpointer->changed) == 0);
+}
+
+/* One transaction of a job, which goes behind the others then. */
+static void install_some(struct checkpointer *checkpointer, struct install_job *job)
+{
+    struct error error = {0};
+    enum install_step next;
+    if (install_write(checkpointer->options.lmdb, job, &next, &error) != CAIRN_OK)
+        fail(checkpointer, &error);
+    atomic_fetch_add(&checkpointer->commits, 1);
+    lock(checkpointer);
+    job->step = next;
+    job->working = false;
+    bool dropped = job->dropped;
+    if (!dropped && next != INSTALL_ENDED)
+        job_queue(checkpointer, job);
+    unlock(checkpointer);
+    if (dropped)
+        install_job_free(job);
+    report(checkpointer);
+}
+
+/* --- the thread ---------------------------------------------------------------------------------
+ */
+
+/* What is to be done now; under the mutex. A stop finishes the checkpoint, not the installs. */
+static enum work choose(struct checkpointer *checkpointer, struct install_job **job)
+{
+    bool checkpoint = checkpointer->state == WRITING;
+    *job = NULL;
+    if (checkpointer->state == DISCARDING)
+        return WORK_DISCARD;
+    if (!checkpointer->stop && (checkpointer->install_comes || !checkpoint))
+        *job = job_next(checkpointer);
+    checkpointer->install_comes = *job == NULL;
+    if (*job != NULL)
+        return WORK_INSTALL;
+    return checkpoint ? WORK_CHECKPOINT : WORK_NONE;
+}
+
+/* WORK_NONE: the thread is to end. */
+static enum work next_work(struct checkpointer *checkpointer, struct install_job **job)
+{
+    lock(checkpointer);
+    enum work work = choose(checkpointer, job);
+    while (work == WORK_NONE && !checkpointer->stop) {
         CHECK(pthread_cond_wait(&checkpointer->changed, &checkpointer->mutex) == 0);
-    enum state state = checkpointer->state;
-    CHECK(pthread_mutex_unlock(&checkpointer->mutex) == 0);
-    return state;
+        work = choose(checkpointer, job);
+    }
+    unlock(checkpointer);
+    return work;
 }
 
 static void *thread_main(void *argument)
 {
     struct checkpointer *checkpointer = argument;
     for (;;) {
-        switch (next_work(checkpointer)) {
-        case WRITING:
-            write_all(checkpointer);
-            set_state(checkpointer, DONE);
-            if (checkpointer->options.done != NULL)
-                checkpointer->options.done(checkpointer->options.context);
+        struct install_job *job;
+        switch (next_work(checkpointer, &job)) {
+        case WORK_CHECKPOINT:
+            write_some(checkpointer);
             break;
-        case DISCARDING:
+        case WORK_DISCARD:
             frozen_free(checkpointer->frozen);
             set_state(checkpointer, IDLE);
             break;
-        case IDLE:
-        case DONE:
+        case WORK_INSTALL:
+            install_some(checkpointer, job);
+            break;
+        case WORK_NONE:
             return NULL;
         }
     }
@@ -148,6 +268,7 @@ int checkpointer_create(const struct checkpointer_options *options, struct check
     if (checkpointer == NULL)
         return error_set(error, CAIRN_ENOMEM, "checkpoint: out of memory");
     checkpointer->options = *options;
+    TAILQ_INIT(&checkpointer->jobs);
     CHECK(pthread_mutex_init(&checkpointer->mutex, NULL) == 0);
     CHECK(pthread_cond_init(&checkpointer->changed, NULL) == 0);
     int failure = thread_start(checkpointer);
@@ -166,10 +287,10 @@ void checkpointer_free(struct checkpointer *checkpointer)
 {
     if (checkpointer == NULL)
         return;
-    CHECK(pthread_mutex_lock(&checkpointer->mutex) == 0);
+    lock(checkpointer);
     checkpointer->stop = true;
     CHECK(pthread_cond_broadcast(&checkpointer->changed) == 0);
-    CHECK(pthread_mutex_unlock(&checkpointer->mutex) == 0);
+    unlock(checkpointer);
     CHECK(pthread_join(checkpointer->thread, NULL) == 0);
     pthread_cond_destroy(&checkpointer->changed);
     pthread_mutex_destroy(&checkpointer->mutex);
@@ -178,9 +299,9 @@ void checkpointer_free(struct checkpointer *checkpointer)
 
 static enum state get_state(struct checkpointer *checkpointer)
 {
-    CHECK(pthread_mutex_lock(&checkpointer->mutex) == 0);
+    lock(checkpointer);
     enum state state = checkpointer->state;
-    CHECK(pthread_mutex_unlock(&checkpointer->mutex) == 0);
+    unlock(checkpointer);
     return state;
 }
 
@@ -198,6 +319,7 @@ void checkpointer_start(struct checkpointer *checkpointer, struct frozen *frozen
 {
     CHECK(get_state(checkpointer) == IDLE);
     checkpointer->frozen = frozen;
+    checkpointer->number++;
     set_state(checkpointer, WRITING);
 }
 
@@ -209,12 +331,77 @@ void checkpointer_discard(struct checkpointer *checkpointer)
 
 bool checkpointer_wait(struct checkpointer *checkpointer)
 {
-    CHECK(pthread_mutex_lock(&checkpointer->mutex) == 0);
+    lock(checkpointer);
     while (checkpointer->state == WRITING || checkpointer->state == DISCARDING)
         CHECK(pthread_cond_wait(&checkpointer->changed, &checkpointer->mutex) == 0);
     bool done = checkpointer->state == DONE;
-    CHECK(pthread_mutex_unlock(&checkpointer->mutex) == 0);
+    unlock(checkpointer);
     return done;
+}
+
+/* --- installs: the loop thread's side -----------------------------------------------------------
+ */
+
+void checkpointer_install(struct checkpointer *checkpointer, struct install_job *job)
+{
+    lock(checkpointer);
+    job->after_checkpoint = checkpointer->number;
+    job_queue(checkpointer, job);
+    unlock(checkpointer);
+}
+
+bool checkpointer_install_room(struct checkpointer *checkpointer, const struct install_job *job,
+                               size_t length)
+{
+    lock(checkpointer);
+    size_t waiting = job->waiting_bytes;
+    unlock(checkpointer);
+    return waiting == 0 || waiting + length <= (size_t)INSTALL_WAITING_LIMIT;
+}
+
+void checkpointer_install_rows(struct checkpointer *checkpointer, struct install_job *job,
+                               struct install_chunk *chunk)
+{
+    lock(checkpointer);
+    CHECK(!job->ending);
+    STAILQ_INSERT_TAIL(&job->waiting, chunk, next);
+    job->waiting_bytes += chunk->length;
+    job_queue(checkpointer, job);
+    unlock(checkpointer);
+}
+
+void checkpointer_install_end(struct checkpointer *checkpointer, struct install_job *job,
+                              const struct store_position *position)
+{
+    lock(checkpointer);
+    CHECK(!job->ending);
+    job->end = *position;
+    job->ending = true;
+    job_queue(checkpointer, job);
+    unlock(checkpointer);
+}
+
+enum install_step checkpointer_install_step(struct checkpointer *checkpointer,
+                                            struct install_job *job)
+{
+    lock(checkpointer);
+    enum install_step step = job->step;
+    unlock(checkpointer);
+    return step;
+}
+
+void checkpointer_install_drop(struct checkpointer *checkpointer, struct install_job *job)
+{
+    if (job == NULL)
+        return;
+    lock(checkpointer);
+    job->dropped = true;
+    bool mine = !job->working;
+    if (mine && job->queued)
+        TAILQ_REMOVE(&checkpointer->jobs, job, link);
+    unlock(checkpointer);
+    if (mine)
+        install_job_free(job);
 }
 
 uint64_t checkpointer_commits(const struct checkpointer *checkpointer)

@@ -1,8 +1,11 @@
-/* The checkpoint thread: writes frozen memtables, sessions and positions into LMDB (W5).
+/* The checkpoint thread, the only writer of LMDB: writes frozen memtables, sessions and positions
+ * (W5), and received snapshots (install.h).
  *
  * The loop thread hands over a frozen state, which neither side changes while the thread works on
  * it, and takes it back when the thread is done. The frozen memtables are freed by the thread too:
- * freeing a few hundred thousand items would hold the loop up. */
+ * freeing a few hundred thousand items would hold the loop up.
+ *
+ * Checkpoint and installs take turns, one transaction each. */
 #ifndef CAIRN_SERVER_CHECKPOINT_H
 #define CAIRN_SERVER_CHECKPOINT_H
 
@@ -10,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "server/install.h"
 #include "server/memtable.h"
 #include "server/session.h"
 #include "server/store.h"
@@ -23,6 +27,7 @@ struct frozen_partition {
     size_t session_count;
     struct session_list removed;
     struct store_position position;
+    uint64_t life;           /* of the partition's state, as it was frozen (store_state.h) */
     uint64_t estimate_bytes; /* of the pages it dirties, at worst */
     bool sweep_left;         /* out: more keys expired than one checkpoint reclaims */
 };
@@ -58,6 +63,23 @@ bool checkpointer_done(struct checkpointer *checkpointer);
 void checkpointer_discard(struct checkpointer *checkpointer);
 /* Blocks until done (true) or idle (false). */
 bool checkpointer_wait(struct checkpointer *checkpointer);
+/* Takes an install job, to be worked on after the checkpoint under way, if any: it may hold the
+ * partition's state of before. `done` is called whenever the job has come on. */
+void checkpointer_install(struct checkpointer *checkpointer, struct install_job *job);
+/* Whether a job takes `length` more bytes of rows, or too much waits. */
+bool checkpointer_install_room(struct checkpointer *checkpointer, const struct install_job *job,
+                               size_t length);
+/* More rows for a job, which owns the chunk then. */
+void checkpointer_install_rows(struct checkpointer *checkpointer, struct install_job *job,
+                               struct install_chunk *chunk);
+/* The last rows were given; `position` is what they stand for. */
+void checkpointer_install_end(struct checkpointer *checkpointer, struct install_job *job,
+                              const struct store_position *position);
+enum install_step checkpointer_install_step(struct checkpointer *checkpointer,
+                                            struct install_job *job);
+/* Gives the job up and frees it, whatever its step; a transaction under way is finished first, in
+ * the background. What it wrote stays. NULL is fine. */
+void checkpointer_install_drop(struct checkpointer *checkpointer, struct install_job *job);
 uint64_t checkpointer_commits(const struct checkpointer *checkpointer);
 
 /* checkpoint_write.c: one transaction with the partitions first..first+count-1 of `frozen`.

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "server/checkpoint.h"
+#include "server/position_write.h"
 #include "server/value.h"
 
 struct transaction {
@@ -190,14 +191,22 @@ static int write_sessions(struct lmdb_writer *writer, const struct frozen_partit
     return CAIRN_OK;
 }
 
-static int write_position(struct lmdb_writer *writer, const struct frozen_partition *frozen)
+static int write_partition(struct lmdb_writer *writer, struct frozen_partition *frozen,
+                           uint64_t *sweep_limit)
 {
-    struct stored_key key;
-    uint8_t bytes[POSITION_BYTES];
-    position_key(&key, frozen->partition);
-    position_encode(bytes, frozen->partition, &frozen->position);
-    return lmdb_put(writer, LMDB_META, key_slice(&key), (struct slice){bytes, sizeof(bytes)},
-                    nothing);
+    const struct store_position *position = &frozen->position;
+    /* The record may say by now that the install has ended, or not yet that it began. */
+    if (position->installing)
+        return position_write_seen(writer, frozen->partition, position->history,
+                                   position->seen_epoch);
+    int code = write_items(writer, frozen);
+    if (code == CAIRN_OK)
+        code = sweep(writer, frozen, sweep_limit);
+    if (code == CAIRN_OK)
+        code = write_sessions(writer, frozen);
+    if (code == CAIRN_OK)
+        code = position_write(writer, frozen->partition, position);
+    return code;
 }
 
 static int fill(void *context, struct lmdb_writer *writer)
@@ -205,16 +214,9 @@ static int fill(void *context, struct lmdb_writer *writer)
     const struct transaction *transaction = context;
     uint64_t limit = transaction->sweep_limit;
     int code = CAIRN_OK;
-    for (size_t i = 0; code == CAIRN_OK && i < transaction->count; i++) {
-        struct frozen_partition *frozen = &transaction->frozen->partitions[transaction->first + i];
-        code = write_items(writer, frozen);
-        if (code == CAIRN_OK)
-            code = sweep(writer, frozen, &limit);
-        if (code == CAIRN_OK)
-            code = write_sessions(writer, frozen);
-        if (code == CAIRN_OK)
-            code = write_position(writer, frozen);
-    }
+    for (size_t i = 0; code == CAIRN_OK && i < transaction->count; i++)
+        code = write_partition(writer, &transaction->frozen->partitions[transaction->first + i],
+                               &limit);
     return code;
 }
 

@@ -273,6 +273,19 @@ int session_table_order(struct session_table *table)
     return CAIRN_OK;
 }
 
+void session_table_move(struct session_table *to, struct session_table *from)
+{
+    session_table_free(to);
+    *to = *from;
+    TAILQ_INIT(&to->used); /* a list's end points into its head */
+    TAILQ_INIT(&to->dirty);
+    TAILQ_INIT(&to->removed);
+    TAILQ_CONCAT(&to->used, &from->used, used);
+    TAILQ_CONCAT(&to->dirty, &from->dirty, dirty);
+    TAILQ_CONCAT(&to->removed, &from->removed, used);
+    session_table_init(from);
+}
+
 void session_table_freeze(struct session_table *table, struct session_frozen *frozen,
                           struct session_list *removed)
 {

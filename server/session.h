@@ -70,6 +70,9 @@ void session_evict(struct session_table *table, uint64_t cutoff_ms);
 int session_restore(struct session_table *table, const struct session_record *record);
 int session_table_order(struct session_table *table);
 
+/* `to` becomes what `from` is; what it was is freed. `from` is empty afterwards. */
+void session_table_move(struct session_table *to, struct session_table *from);
+
 /* A dirty session as the checkpoint writes it. */
 struct session_frozen {
     struct session_record record;

@@ -73,6 +73,8 @@ void store_close(struct store *store)
     if (store == NULL)
         return;
     store_end_turn(store);
+    for (uint32_t i = 0; i < store->options.partitions; i++)
+        store_install_free(store, &store->partitions[i]);
     checkpointer_free(store->checkpointer);
     if (store->frozen != NULL) {
         for (size_t i = 0; i < store->frozen->count; i++) {
@@ -107,12 +109,8 @@ const struct store_position *store_checkpointed(const struct store *store, uint3
 void store_set_seen_epoch(struct store *store, uint32_t partition, uint64_t history, uint64_t epoch)
 {
     struct store_partition *at = store_at(store, partition);
-    if (history < at->applied.history ||
-        (history == at->applied.history && epoch <= at->applied.seen_epoch))
-        return;
-    at->applied.history = history;
-    at->applied.seen_epoch = epoch;
-    store_touch(store, at);
+    if (position_raise_seen(&at->applied, history, epoch))
+        store_touch(store, at);
 }
 
 /* --- reads --------------------------------------------------------------------------------------
@@ -208,6 +206,7 @@ static void freeze(struct store_partition *at, uint32_t number, struct frozen_pa
     uint64_t rows = at->live.count + at->sessions.dirty_count + at->sessions.removed_count;
     uint64_t bytes = at->live.bytes + at->sessions.dirty_bytes;
     frozen->partition = number;
+    frozen->life = at->life;
     frozen->items = at->live;
     memtable_init(&at->live);
     at->frozen = &frozen->items;
@@ -243,6 +242,23 @@ bool store_checkpoint_start(struct store *store)
     return true;
 }
 
+/* What is in LMDB now goes from memory. */
+static void settle(struct store *store, struct frozen_partition *frozen)
+{
+    struct store_partition *at = &store->partitions[frozen->partition];
+    if (frozen->life != at->life) { /* an install threw that state away, here and in LMDB */
+        for (size_t i = 0; i < frozen->session_count; i++)
+            kept_value_release(frozen->sessions[i].old_value);
+        return;
+    }
+    at->frozen = NULL;
+    at->checkpointed = frozen->position;
+    for (size_t i = 0; i < frozen->session_count; i++)
+        session_settle(&at->sessions, &frozen->sessions[i]);
+    if (frozen->sweep_left)
+        store_touch(store, at);
+}
+
 bool store_checkpoint_finish(struct store *store)
 {
     if (store->frozen == NULL)
@@ -253,16 +269,8 @@ bool store_checkpoint_finish(struct store *store)
     store_end_turn(store);
     if (!checkpointer_done(store->checkpointer))
         return false;
-    for (size_t i = 0; i < store->frozen->count; i++) {
-        struct frozen_partition *frozen = &store->frozen->partitions[i];
-        struct store_partition *at = &store->partitions[frozen->partition];
-        at->frozen = NULL;
-        at->checkpointed = frozen->position;
-        for (size_t s = 0; s < frozen->session_count; s++)
-            session_settle(&at->sessions, &frozen->sessions[s]);
-        if (frozen->sweep_left)
-            store_touch(store, at);
-    }
+    for (size_t i = 0; i < store->frozen->count; i++)
+        settle(store, &store->frozen->partitions[i]);
     store->frozen = NULL;
     store->frozen_bytes = 0;
     store->checkpoints++;

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -38,13 +39,23 @@ struct lmdb {
      * the map moves. Writers go first, so that a busy loop cannot starve the checkpoint. */
     pthread_rwlock_t map_lock;
     bool has_map_lock;
-    uint64_t map_bytes; /* the checkpoint thread's */
+    pthread_mutex_t snapshots_mutex;
+    LIST_HEAD(, lmdb_snapshot) snapshots; /* under the mutex */
+    uint64_t map_bytes;                   /* the checkpoint thread's */
     _Atomic uint64_t pages_bytes, used_bytes, map_growths;
     char path[PATH_MAX]; /* of data.mdb, for messages */
 };
 
 struct lmdb_cursor {
     MDB_cursor *cursor;
+};
+
+struct lmdb_snapshot {
+    LIST_ENTRY(lmdb_snapshot) link;
+    struct lmdb *lmdb;
+    pthread_mutex_t mutex; /* held while it is read; taken after snapshots_mutex */
+    MDB_txn *txn;          /* NULL: lost, the map moved */
+    MDB_cursor *cursors[LMDB_TABLE_COUNT];
 };
 
 struct lmdb_writer {
@@ -262,6 +273,8 @@ int lmdb_open(const char *directory, uint64_t map_bytes, struct lmdb **result, s
     struct lmdb *lmdb = calloc(1, sizeof(*lmdb));
     if (lmdb == NULL)
         return error_set(error, CAIRN_ENOMEM, "%s: out of memory", directory);
+    CHECK(pthread_mutex_init(&lmdb->snapshots_mutex, NULL) == 0);
+    LIST_INIT(&lmdb->snapshots);
     lmdb->map_bytes = (map_bytes + MAP_STEP_BYTES - 1) / MAP_STEP_BYTES * MAP_STEP_BYTES;
     int length = snprintf(lmdb->path, sizeof(lmdb->path), "%s/data.mdb", directory);
     int code = CAIRN_OK;
@@ -293,6 +306,7 @@ void lmdb_close(struct lmdb *lmdb)
 {
     if (lmdb == NULL)
         return;
+    CHECK(LIST_EMPTY(&lmdb->snapshots));
     lmdb_end_read(lmdb);
     if (lmdb->reader != NULL)
         mdb_txn_abort(lmdb->reader);
@@ -300,6 +314,7 @@ void lmdb_close(struct lmdb *lmdb)
         mdb_env_close(lmdb->env);
     if (lmdb->has_map_lock)
         pthread_rwlock_destroy(&lmdb->map_lock);
+    pthread_mutex_destroy(&lmdb->snapshots_mutex);
     free(lmdb);
 }
 
@@ -388,11 +403,11 @@ void lmdb_cursor_close(struct lmdb_cursor *cursor)
     free(cursor);
 }
 
-static int cursor_move(struct lmdb_cursor *cursor, MDB_val *key, MDB_cursor_op move,
-                       struct slice *found, struct slice *value)
+static int cursor_move(MDB_cursor *cursor, MDB_val *key, MDB_cursor_op move, struct slice *found,
+                       struct slice *value)
 {
     MDB_val data = {0};
-    int failure = mdb_cursor_get(cursor->cursor, key, &data, move);
+    int failure = mdb_cursor_get(cursor, key, &data, move);
     *found = failure == 0 ? to_slice(key) : (struct slice){0};
     *value = failure == 0 ? to_slice(&data) : (struct slice){0};
     return read_code(failure);
@@ -402,13 +417,129 @@ int lmdb_cursor_seek(struct lmdb_cursor *cursor, struct slice key, struct slice 
                      struct slice *value)
 {
     MDB_val wanted = to_val(key);
-    return cursor_move(cursor, &wanted, key.length == 0 ? MDB_FIRST : MDB_SET_RANGE, found, value);
+    return cursor_move(cursor->cursor, &wanted, key.length == 0 ? MDB_FIRST : MDB_SET_RANGE, found,
+                       value);
 }
 
 int lmdb_cursor_next(struct lmdb_cursor *cursor, struct slice *found, struct slice *value)
 {
     MDB_val key = {0};
-    return cursor_move(cursor, &key, MDB_NEXT, found, value);
+    return cursor_move(cursor->cursor, &key, MDB_NEXT, found, value);
+}
+
+/* --- snapshots ----------------------------------------------------------------------------------
+ */
+
+static void snapshot_abort(struct lmdb_snapshot *snapshot)
+{
+    for (int i = 0; i < LMDB_TABLE_COUNT; i++) {
+        if (snapshot->cursors[i] != NULL)
+            mdb_cursor_close(snapshot->cursors[i]);
+        snapshot->cursors[i] = NULL;
+    }
+    if (snapshot->txn != NULL)
+        mdb_txn_abort(snapshot->txn);
+    snapshot->txn = NULL;
+}
+
+static int snapshot_begin(struct lmdb_snapshot *snapshot)
+{
+    struct lmdb *lmdb = snapshot->lmdb;
+    int failure = mdb_txn_begin(lmdb->env, NULL, MDB_RDONLY, &snapshot->txn);
+    for (int i = 0; failure == 0 && i < LMDB_TABLE_COUNT; i++)
+        failure = mdb_cursor_open(snapshot->txn, lmdb->tables[i], &snapshot->cursors[i]);
+    if (failure != 0)
+        snapshot_abort(snapshot);
+    return failure;
+}
+
+int lmdb_snapshot_open(struct lmdb *lmdb, struct lmdb_snapshot **result)
+{
+    *result = NULL;
+    struct lmdb_snapshot *snapshot = calloc(1, sizeof(*snapshot));
+    if (snapshot == NULL)
+        return CAIRN_ENOMEM;
+    snapshot->lmdb = lmdb;
+    CHECK(pthread_mutex_init(&snapshot->mutex, NULL) == 0);
+    /* The turn's reads hold the lock already, and it must not be taken twice by one thread. */
+    if (!lmdb->reading)
+        CHECK(pthread_rwlock_rdlock(&lmdb->map_lock) == 0);
+    int failure = snapshot_begin(snapshot);
+    if (failure == 0) {
+        CHECK(pthread_mutex_lock(&lmdb->snapshots_mutex) == 0);
+        LIST_INSERT_HEAD(&lmdb->snapshots, snapshot, link);
+        CHECK(pthread_mutex_unlock(&lmdb->snapshots_mutex) == 0);
+    }
+    if (!lmdb->reading)
+        CHECK(pthread_rwlock_unlock(&lmdb->map_lock) == 0);
+    if (failure != 0) {
+        pthread_mutex_destroy(&snapshot->mutex);
+        free(snapshot);
+        return failure == ENOMEM ? CAIRN_ENOMEM : CAIRN_EIO;
+    }
+    *result = snapshot;
+    return CAIRN_OK;
+}
+
+void lmdb_snapshot_close(struct lmdb_snapshot *snapshot)
+{
+    if (snapshot == NULL)
+        return;
+    CHECK(pthread_mutex_lock(&snapshot->lmdb->snapshots_mutex) == 0);
+    LIST_REMOVE(snapshot, link);
+    snapshot_abort(snapshot);
+    CHECK(pthread_mutex_unlock(&snapshot->lmdb->snapshots_mutex) == 0);
+    pthread_mutex_destroy(&snapshot->mutex);
+    free(snapshot);
+}
+
+bool lmdb_snapshot_enter(struct lmdb_snapshot *snapshot)
+{
+    CHECK(pthread_mutex_lock(&snapshot->mutex) == 0);
+    if (snapshot->txn != NULL)
+        return true;
+    CHECK(pthread_mutex_unlock(&snapshot->mutex) == 0);
+    return false;
+}
+
+void lmdb_snapshot_leave(struct lmdb_snapshot *snapshot)
+{
+    CHECK(pthread_mutex_unlock(&snapshot->mutex) == 0);
+}
+
+int lmdb_snapshot_read(struct lmdb_snapshot *snapshot, enum lmdb_table table, struct slice key,
+                       struct slice *value)
+{
+    MDB_val wanted = to_val(key), found = {0};
+    int failure = mdb_get(snapshot->txn, snapshot->lmdb->tables[table], &wanted, &found);
+    *value = failure == 0 ? to_slice(&found) : (struct slice){0};
+    return read_code(failure);
+}
+
+int lmdb_snapshot_seek(struct lmdb_snapshot *snapshot, enum lmdb_table table, struct slice key,
+                       struct slice *found, struct slice *value)
+{
+    MDB_val wanted = to_val(key);
+    return cursor_move(snapshot->cursors[table], &wanted, MDB_SET_RANGE, found, value);
+}
+
+int lmdb_snapshot_next(struct lmdb_snapshot *snapshot, enum lmdb_table table, struct slice *found,
+                       struct slice *value)
+{
+    MDB_val key = {0};
+    return cursor_move(snapshot->cursors[table], &key, MDB_NEXT, found, value);
+}
+
+/* W7: the map is about to move. Waits for reads under way; those to come find nothing. */
+static void snapshots_lose(struct lmdb *lmdb)
+{
+    struct lmdb_snapshot *snapshot;
+    LIST_FOREACH(snapshot, &lmdb->snapshots, link)
+    {
+        CHECK(pthread_mutex_lock(&snapshot->mutex) == 0);
+        snapshot_abort(snapshot);
+        CHECK(pthread_mutex_unlock(&snapshot->mutex) == 0);
+    }
 }
 
 /* --- writes -------------------------------------------------------------------------------------
@@ -460,6 +591,11 @@ int lmdb_delete(struct lmdb_writer *writer, enum lmdb_table table, struct slice 
     int code = lmdb_find(writer, table, key, &value);
     if (code != CAIRN_OK)
         return code;
+    return lmdb_delete_found(writer, table);
+}
+
+int lmdb_delete_found(struct lmdb_writer *writer, enum lmdb_table table)
+{
     return writer_code(writer, mdb_cursor_del(writer->cursors[table], 0));
 }
 
@@ -498,9 +634,12 @@ static int write_once(struct lmdb *lmdb, uint64_t bytes, lmdb_fill fill, void *c
 static int map_grow(struct lmdb *lmdb)
 {
     CHECK(pthread_rwlock_wrlock(&lmdb->map_lock) == 0);
+    CHECK(pthread_mutex_lock(&lmdb->snapshots_mutex) == 0);
+    snapshots_lose(lmdb);
     int failure = lmdb->map_bytes > SIZE_MAX / 4
                       ? ENOMEM
                       : mdb_env_set_mapsize(lmdb->env, (size_t)lmdb->map_bytes * 2);
+    CHECK(pthread_mutex_unlock(&lmdb->snapshots_mutex) == 0);
     CHECK(pthread_rwlock_unlock(&lmdb->map_lock) == 0);
     if (failure == 0) {
         lmdb->map_bytes *= 2;

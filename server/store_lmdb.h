@@ -1,8 +1,9 @@
 /* LMDB as ordered tables: the only way to the library, whose header store_lmdb.c alone includes.
  *
  * The loop thread reads through one shared transaction that begins with the first read of a turn
- * and ends with lmdb_end_read; the checkpoint thread alone writes. The map grows only when neither
- * has a transaction open (W7): a lock that readers share per turn keeps them apart. */
+ * and ends with lmdb_end_read; the checkpoint thread alone writes. Snapshots are read transactions
+ * of their own, which live longer. The map grows only when no transaction is open (W7): a lock that
+ * the loop thread shares per turn keeps it apart, and snapshots are given up. */
 #ifndef CAIRN_SERVER_STORE_LMDB_H
 #define CAIRN_SERVER_STORE_LMDB_H
 
@@ -44,6 +45,29 @@ int lmdb_cursor_seek(struct lmdb_cursor *cursor, struct slice key, struct slice 
                      struct slice *value);
 int lmdb_cursor_next(struct lmdb_cursor *cursor, struct slice *found, struct slice *value);
 
+/* --- snapshots: long reads of one state ---------------------------------------------------------
+ *
+ * Opened and closed by the loop thread; read by one thread at a time, any one, between enter and
+ * leave. Pages that a snapshot sees are not reused while it is open. */
+
+struct lmdb_snapshot;
+/* CAIRN_ENOMEM, CAIRN_EIO. */
+int lmdb_snapshot_open(struct lmdb *lmdb, struct lmdb_snapshot **snapshot);
+/* Not between enter and leave. NULL is fine. */
+void lmdb_snapshot_close(struct lmdb_snapshot *snapshot);
+/* Keeps the map where it is. False if it moved since the snapshot was opened (W7): it is lost, and
+ * slices of it with it. */
+bool lmdb_snapshot_enter(struct lmdb_snapshot *snapshot);
+void lmdb_snapshot_leave(struct lmdb_snapshot *snapshot); /* only after enter said true */
+/* As lmdb_read and the cursors', with one cursor for each table. Slices live until it is closed or
+ * lost. */
+int lmdb_snapshot_read(struct lmdb_snapshot *snapshot, enum lmdb_table table, struct slice key,
+                       struct slice *value);
+int lmdb_snapshot_seek(struct lmdb_snapshot *snapshot, enum lmdb_table table, struct slice key,
+                       struct slice *found, struct slice *value);
+int lmdb_snapshot_next(struct lmdb_snapshot *snapshot, enum lmdb_table table, struct slice *found,
+                       struct slice *value);
+
 /* --- writes, the checkpoint thread's -----------------------------------------------------------
  */
 
@@ -67,6 +91,8 @@ int lmdb_put(struct lmdb_writer *writer, enum lmdb_table table, struct slice key
              struct slice body);
 /* CAIRN_ENOTFOUND if there was none, which is no failure. */
 int lmdb_delete(struct lmdb_writer *writer, enum lmdb_table table, struct slice key);
+/* Deletes the row that the last lmdb_find or lmdb_find_from in this table found. */
+int lmdb_delete_found(struct lmdb_writer *writer, enum lmdb_table table);
 
 /* From any thread. */
 uint64_t lmdb_pages_bytes(const struct lmdb *lmdb); /* up to the last page in use */

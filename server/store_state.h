@@ -14,7 +14,10 @@ struct store_partition {
     const struct memtable *frozen; /* of the checkpoint under way, or NULL */
     struct session_table sessions;
     struct store_position applied, checkpointed;
-    bool dirty; /* differs from what is frozen or in LMDB */
+    bool dirty;    /* differs from what is frozen or in LMDB */
+    uint64_t life; /* grows when an install throws the state away and when it completes: a
+                      checkpoint of an earlier life says nothing about this one */
+    struct partition_install *install; /* store_install.c: the last one; NULL: none since open */
 };
 
 struct store {
@@ -61,6 +64,8 @@ static inline void store_touch(struct store *store, struct store_partition *part
 /* store_session.c: what the session's last mutation came to, for a duplicate (S3). */
 void store_session_replay(struct store *store, uint32_t partition, const struct session *session,
                           struct outcome *outcome);
+/* store_install.c: gives up an install under way, forgets one that is done. */
+void store_install_free(struct store *store, struct store_partition *at);
 /* store_load.c: checks the format, loads positions and sessions. */
 int store_load(struct store *store, const char *directory, struct error *error);
 

@@ -212,7 +212,16 @@ int session_decode(const struct stored_key *key, const uint8_t *bytes, size_t le
 /* --- positions and the format -------------------------------------------------------------------
  */
 
-enum { POSITION_CHECKED_BYTES = 40 };
+enum { POSITION_CHECKED_BYTES = POSITION_BYTES - 8 };
+
+/* The checksum is the last field in each version. */
+static bool position_is_whole(const uint8_t *bytes, size_t length, uint32_t partition)
+{
+    if (length != POSITION_BYTES && length != POSITION_BYTES_1_0)
+        return false;
+    size_t checked = length - sizeof(uint64_t);
+    return get_u64(bytes + checked) == hash_seeded(bytes, checked, partition);
+}
 
 void position_encode(uint8_t out[POSITION_BYTES], uint32_t partition,
                      const struct store_position *position)
@@ -222,21 +231,37 @@ void position_encode(uint8_t out[POSITION_BYTES], uint32_t partition,
     put_u64(out + 16, position->index);
     put_u64(out + 24, position->log_time_ms);
     put_u64(out + 32, position->seen_epoch);
+    put_u64(out + 40, position->install);
+    put_u64(out + 48, position->installing ? 1 : 0);
     put_u64(out + POSITION_CHECKED_BYTES, hash_seeded(out, POSITION_CHECKED_BYTES, partition));
 }
 
 int position_decode(const uint8_t *bytes, size_t length, uint32_t partition,
                     struct store_position *position)
 {
-    if (length != POSITION_BYTES || get_u64(bytes + POSITION_CHECKED_BYTES) !=
-                                        hash_seeded(bytes, POSITION_CHECKED_BYTES, partition))
+    *position = (struct store_position){0};
+    if (!position_is_whole(bytes, length, partition))
         return CAIRN_ECORRUPT;
     position->history = get_u64(bytes);
     position->epoch = get_u64(bytes + 8);
     position->index = get_u64(bytes + 16);
     position->log_time_ms = get_u64(bytes + 24);
     position->seen_epoch = get_u64(bytes + 32);
+    if (length == POSITION_BYTES_1_0)
+        return CAIRN_OK;
+    position->install = get_u64(bytes + 40);
+    position->installing = get_u64(bytes + 48) != 0;
     return CAIRN_OK;
+}
+
+bool position_raise_seen(struct store_position *position, uint64_t history, uint64_t epoch)
+{
+    if (history < position->history ||
+        (history == position->history && epoch <= position->seen_epoch))
+        return false;
+    position->history = history;
+    position->seen_epoch = epoch;
+    return true;
 }
 
 void format_encode(uint8_t out[FORMAT_BYTES], uint32_t partitions)

@@ -16,12 +16,13 @@
  *    9  u64 modified, a log index      2  u8  existed, 0 or 1           16  u64 index
  *   17  u64 expires_ms, 0 never        3  u8  has an old value, 0 or 1  24  u64 log_time_ms
  *   25  u64 checksum                   4  u64 number                    32  u64 seen_epoch
- *   33  the value                     12  u64 used_ms                   40  u64 checksum
- *                                     20  u64 version
- *                                     28  u64 checksum of the old value
+ *   33  the value                     12  u64 used_ms                   40  u64 install
+ *                                     20  u64 version                   48  u64 installing, 0 or 1
+ *                                     28  u64 checksum of the old value 56  u64 checksum
  *                                     36  u64 checksum of key and 0..35
  *                                     44  the old value
  *
+ * A position record of format 1.0 ends with its checksum at 40: never installed (W9).
  * The expiry table has exactly one row for each row of data whose expires_ms is not 0.
  * Checksums are XXH3-64 (see value_checksum). */
 #ifndef CAIRN_SERVER_VALUE_H
@@ -36,10 +37,11 @@
 
 enum {
     STORE_FORMAT_MAJOR = 1,
-    STORE_FORMAT_MINOR = 0,
+    STORE_FORMAT_MINOR = 1,
     VALUE_HEADER_BYTES = 33,
     SESSION_HEADER_BYTES = 44,
-    POSITION_BYTES = 48,
+    POSITION_BYTES = 64,
+    POSITION_BYTES_1_0 = 48, /* still read, never written */
     FORMAT_BYTES = 12,
     PREFIX_BYTES = 2,
     EXPIRY_PREFIX_BYTES = 10,
@@ -86,8 +88,12 @@ int session_decode(const struct stored_key *key, const uint8_t *bytes, size_t le
 
 void position_encode(uint8_t out[POSITION_BYTES], uint32_t partition,
                      const struct store_position *position);
+/* Both lengths. CAIRN_ECORRUPT. */
 int position_decode(const uint8_t *bytes, size_t length, uint32_t partition,
                     struct store_position *position);
+/* Raises the highest epoch seen (R2), which never falls; a newer history (R9) starts anew. True if
+ * that changed something. */
+bool position_raise_seen(struct store_position *position, uint64_t history, uint64_t epoch);
 
 void format_encode(uint8_t out[FORMAT_BYTES], uint32_t partitions);
 int format_decode(const uint8_t *bytes, size_t length, uint32_t *major, uint32_t *partitions);

@@ -1,0 +1,55 @@
+/* See position_write.h. */
+#include "server/position_write.h"
+
+#include "server/value.h"
+
+static struct slice key_slice(const struct stored_key *key)
+{
+    return (struct slice){.data = key->bytes, .length = key->length};
+}
+
+/* Zeroed if there is none. */
+static int position_find(struct lmdb_writer *writer, uint32_t partition,
+                         struct store_position *position)
+{
+    struct stored_key key;
+    struct slice value;
+    *position = (struct store_position){0};
+    position_key(&key, partition);
+    int code = lmdb_find(writer, LMDB_META, key_slice(&key), &value);
+    if (code == CAIRN_ENOTFOUND)
+        return CAIRN_OK;
+    return code == CAIRN_OK ? position_decode(value.data, value.length, partition, position) : code;
+}
+
+static int position_put(struct lmdb_writer *writer, uint32_t partition,
+                        const struct store_position *position)
+{
+    struct stored_key key;
+    uint8_t bytes[POSITION_BYTES];
+    position_key(&key, partition);
+    position_encode(bytes, partition, position);
+    return lmdb_put(writer, LMDB_META, key_slice(&key), (struct slice){bytes, sizeof(bytes)},
+                    (struct slice){NULL, 0});
+}
+
+int position_write(struct lmdb_writer *writer, uint32_t partition,
+                   const struct store_position *position)
+{
+    struct store_position stored, raised = *position;
+    int code = position_find(writer, partition, &stored);
+    if (code != CAIRN_OK)
+        return code;
+    position_raise_seen(&raised, stored.history, stored.seen_epoch);
+    return position_put(writer, partition, &raised);
+}
+
+int position_write_seen(struct lmdb_writer *writer, uint32_t partition, uint64_t history,
+                        uint64_t epoch)
+{
+    struct store_position position;
+    int code = position_find(writer, partition, &position);
+    if (code != CAIRN_OK || !position_raise_seen(&position, history, epoch))
+        return code;
+    return position_put(writer, partition, &position);
+}
