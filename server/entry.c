@@ -54,6 +54,8 @@ void entry_free(struct entry *entry)
     if (entry == NULL)
         return;
     item_free(entry->item);
+    if (entry->packed_owned)
+        free((void *)(uintptr_t)entry->packed);
     free(entry);
 }
 

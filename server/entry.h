@@ -8,7 +8,6 @@
 #include <bsd/sys/tree.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/queue.h>
 
 #include "base/error.h"
 
@@ -46,7 +45,6 @@ static inline const uint8_t *item_value(const struct item *item)
 }
 
 struct entry {
-    STAILQ_ENTRY(entry) next; /* in its partition's queue of entries not yet applied */
     uint32_t partition;
     enum command_kind kind;
     uint64_t history, epoch, index;
@@ -59,9 +57,13 @@ struct entry {
     uint64_t cutoff_ms; /* EVICT_SESSIONS */
     struct item *item;  /* owned until applied; NULL without a key */
     void *waiters;      /* the driver's: calls to be answered once it is applied */
+    /* Its packed bytes: in the log's gathering batch (see journal_packed), or owned. */
+    const uint8_t *packed;
+    uint64_t packed_turn;
+    uint32_t packed_length; /* also without `packed`, once it was in the log; 0: not known */
+    bool packed_owned;
+    bool proposed; /* here, by this process; counts as uncommitted until applied or dropped */
 };
-
-STAILQ_HEAD(entry_queue, entry);
 
 struct entry *entry_create(void); /* zeroed; NULL: out of memory */
 /* Frees the entry and the item it still owns. */

@@ -15,7 +15,16 @@
 #include "wal/wal.h"
 
 struct journal_mark {
-    uint64_t lsn, index;
+    uint64_t lsn;
+    uint64_t index;   /* ENTRY: its index; EPOCH: the epoch; RESET: the install */
+    uint64_t history; /* EPOCH, RESET */
+    uint32_t partition;
+    enum log_kind kind;
+};
+
+/* An install that began here: its record must stay until the store has durably noted it (W6). */
+struct journal_reset {
+    uint64_t lsn, install;
     uint32_t partition;
 };
 
@@ -24,7 +33,10 @@ struct journal {
     /* Ring of records appended and not yet seen durable, by LSN. Capacity is a power of two. */
     struct journal_mark *marks;
     size_t capacity, first, count;
+    struct journal_reset *resets; /* by LSN */
+    size_t reset_capacity, reset_count;
     uint64_t appended_bytes;
+    uint64_t turn; /* grows with each journal_submit */
 };
 
 struct journal_options {
@@ -39,6 +51,8 @@ struct journal_replay {
     int (*entry)(void *context, struct entry *entry, struct error *error);
     int (*epoch)(void *context, uint32_t partition, uint64_t history, uint64_t epoch,
                  struct error *error);
+    int (*reset)(void *context, uint32_t partition, uint64_t history, uint64_t install,
+                 uint64_t lsn, struct error *error);
 };
 
 int journal_open(struct journal *journal, const struct journal_options *options,
@@ -46,14 +60,27 @@ int journal_open(struct journal *journal, const struct journal_options *options,
                  struct error *error);
 void journal_close(struct journal *journal);
 
-/* Appends a packed entry and sets its `lsn`. False, with nothing changed, if the gathering batch is
- * full or the disk has no room. */
+/* Appends a packed entry and sets its `lsn` and `packed`. False, with nothing changed, if the
+ * gathering batch is full or the disk has no room. */
 bool journal_append(struct journal *journal, struct entry *entry);
+/* Appends an entry's bytes as another server packed them; `*lsn` is its record's. False as above.
+ */
+bool journal_append_raw(struct journal *journal, uint32_t partition, uint64_t index,
+                        const uint8_t *bytes, uint32_t length, uint64_t *lsn);
 /* Notes the highest epoch seen (R2). False as above. */
 bool journal_append_epoch(struct journal *journal, uint32_t partition, uint64_t history,
                           uint64_t epoch);
-/* Takes the next record that is durable at or below `durable_lsn`; false if there is none. EPOCH
- * records come with index 0. */
+/* Voids all that the log holds of the partition: an install begins (W6). False as above. */
+bool journal_append_reset(struct journal *journal, uint32_t partition, uint64_t history,
+                          uint64_t install);
+/* The bytes of an entry of `entry->packed_length`, as long as they can be read where they were
+ * packed, else NULL. They live until the next journal_submit. */
+const uint8_t *journal_packed(const struct journal *journal, const struct entry *entry);
+/* Hands what has gathered to the log. */
+void journal_submit(struct journal *journal);
+/* Takes the next record that is durable at or below `durable_lsn`; false if there is none. */
 bool journal_next_durable(struct journal *journal, uint64_t durable_lsn, struct journal_mark *mark);
+/* Forgets the RESET of this install: the store has noted it durably. */
+void journal_reset_settled(struct journal *journal, uint32_t partition, uint64_t install);
 
 #endif

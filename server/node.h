@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "proto/identity.h"
 #include "proto/map.h"
+#include "replica/link.h"
 #include "server/disk.h"
 #include "server/journal.h"
 #include "server/partition.h"
@@ -19,6 +20,23 @@
 struct counters {
     uint64_t gets, puts, swaps, deletes, scans;
 };
+
+/* What waits to be sent to one server: bit maps of partitions. */
+struct outbox {
+    uint64_t *copies; /* led here with a follower there */
+    uint64_t *news;   /* of these, perhaps something to be sent: entries, a probe */
+    bool any_news;
+};
+
+/* Where the log may be cut once a checkpoint holds what lies below (W6). */
+struct cut_point {
+    uint64_t lsn;
+    struct replica_position *positions; /* [partition_count]: the last entries below the cut */
+};
+
+struct snapshot_takes; /* snapshot.h */
+
+enum { CUT_POINTS_LIMIT = 16 };
 
 struct node {
     struct identity identity;
@@ -29,13 +47,27 @@ struct node {
     struct journal journal;
     struct disk disk;
     struct counters counters;
+    struct replica_times times;
     uint64_t started_ms;
     uint64_t memtable_limit_bytes;
-    uint64_t checkpoint_cut_lsn; /* what the log may be cut to once the checkpoint is done (W6) */
+    uint64_t log_keep_bytes;
+    struct cut_point checkpoint_cut;               /* of the checkpoint under way */
+    struct cut_point cut_points[CUT_POINTS_LIMIT]; /* not used yet, ascending */
+    uint32_t cut_point_count;
     uint64_t checkpoint_started_ms;
+    uint64_t uncommitted_bytes; /* of entries proposed here and not applied */
     uint32_t proposals_wanted;
-    uint32_t serving_said; /* partitions served, as last logged */
+    bool wants_map; /* the manager is to be asked for the map at once; the driver clears it */
+    bool owes;      /* some partition owes_epoch or owes_noop */
+    uint32_t serving_said;        /* partitions served, as last logged */
+    uint32_t snapshots_open;      /* snapshot.c: the log is not cut meanwhile */
+    struct snapshot_takes *takes; /* snapshot.c: installs under way; NULL: none */
     struct partition_list touched;
+    /* By server id. */
+    struct outbox outboxes[CAIRN_SERVERS_LIMIT];
+    uint64_t *outbox_bits; /* their memory */
+    struct link links[CAIRN_SERVERS_LIMIT];
+    bool peer_full[CAIRN_SERVERS_LIMIT]; /* W7: said that its disk is full */
 };
 
 struct node_options {
@@ -44,9 +76,14 @@ struct node_options {
     uint32_t partitions;
     enum wal_backend wal_backend;
     uint64_t segment_bytes, map_bytes, memtable_limit_bytes, disk_reserve_bytes;
+    uint64_t log_keep_bytes; /* of log that checkpoints hold, kept for followers; 0: nothing */
+    uint64_t lease_ms;       /* 0: 1000 */
+    uint64_t grace_ms;       /* 0: 1500 */
     void (*checkpoint_done)(void *context); /* from the checkpoint thread */
     void *context;
 };
+
+enum { NODE_LOG_KEEP_BYTES_DEFAULT = 256 << 20 };
 
 /* Opens store and log and recovers; logs one line that says what was recovered. On failure nothing
  * stays open. */
@@ -62,12 +99,16 @@ void node_hear_map(struct node *node, struct cluster_map *map, uint64_t now_ms);
 /* Takes one configuration, as an answer to a proposal. */
 void node_hear_configuration(struct node *node, const struct configuration *configuration,
                              uint64_t now_ms);
+/* Hands an event to a partition's core and does what it asks for, but what an accepted Append
+ * brings. Afterwards `update`, which may be NULL, tells what the core said. */
+void node_step(struct node *node, struct partition *partition, const struct replica_event *event,
+               struct replica_update *update);
 /* Time passes: proposals are repeated, idle sessions evicted (S4), checkpoints started. */
 void node_tick(struct node *node, uint64_t now_ms);
 
 /* Appends `entry` (kind and command set by the caller) to the partition's log; the node owns it
- * then. CAIRN_EFULL: no room in the batch or on the disk, nothing changed, the caller still owns
- * it. */
+ * then. It must lead (replica_accepts). CAIRN_EFULL: no room in the batch or on the disk, or too
+ * much waits for backups; nothing changed, the caller still owns it. */
 int node_propose(struct node *node, struct partition *partition, struct entry *entry,
                  uint64_t now_ms);
 /* A pending no-op whose log time is at least `log_time_ms` (S2), proposed if there is none. NULL as
@@ -79,6 +120,20 @@ struct entry *node_propose_tick(struct node *node, struct partition *partition,
 void node_durable(struct node *node, uint64_t lsn, uint64_t now_ms);
 /* W7: whether PUT and SWAP are refused because the disk is full. */
 bool node_refuses_writes(const struct node *node);
+/* The same for one partition: the disks of its other copies count, too. */
+bool node_refuses_writes_to(const struct node *node, const struct partition *partition);
+
+/* --- for installs (snapshot.h)
+ * ------------------------------------------------------------------- */
+
+/* The copy holds nothing from now on: its log in memory is dropped, waiters are answered without
+ * outcome, reports of durability of what was dropped are ignored. The caller appends the RESET
+ * record next (journal_append_reset) and then begins the install in the store. */
+void node_drop_log(struct node *node, struct partition *partition);
+/* The install is complete and durable: the partition's log goes on behind store_applied. To be
+ * called before the core is told (REPLICA_EVENT_INSTALLED). */
+void node_installed(struct node *node, struct partition *partition);
+
 /* The checkpoint thread reported. */
 void node_checkpoint_finish(struct node *node);
 /* At the end of each loop turn: hands what has gathered to the log, ends shared reads. */

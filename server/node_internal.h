@@ -4,16 +4,33 @@
 
 #include "server/node.h"
 
-/* The LSN of the oldest entry in the log that is not applied, or the next one to be given out. */
-uint64_t node_first_unapplied_lsn(const struct node *node);
+/* node_recover.c: opens the log and makes what it holds each partition's. */
+int node_recover(struct node *node, const struct node_options *options, uint64_t started_ms,
+                 struct error *error);
+
 /* W7: asks how much room there is. */
 void node_look_at_disk(struct node *node);
-/* Starts a checkpoint if the memtable is large or old. */
-void node_consider_checkpoint(struct node *node, uint64_t now_ms);
 /* Appends what the log had no room for before: the epoch seen (R2), a new primary's no-op (R6). */
 void node_pay_debts(struct node *node, struct partition *partition, uint64_t now_ms);
-/* Does what a step of a partition's core asked for. */
+/* Does what a step of a partition's core asked for, but what an accepted Append brings. */
 void node_carry_out(struct node *node, struct partition *partition,
                     const struct replica_update *update, uint64_t now_ms);
+
+/* node_checkpoint.c: starts a checkpoint if the memtable is large or old. */
+void node_consider_checkpoint(struct node *node, uint64_t now_ms);
+/* Cuts the log as far as it need not be kept (W6). */
+void node_cut_log(struct node *node);
+/* Cuts it below all that is not applied; the store is checkpointed. */
+void node_cut_log_whole(struct node *node);
+void node_free_cut_points(struct node *node);
+
+/* node_outbox.c: memory for the outboxes; CAIRN_ENOMEM. */
+int node_open_outboxes(struct node *node);
+/* Notes on which servers the partition has followers now. */
+void node_note_followers(struct node *node, struct partition *partition);
+/* All followers of the partition may have something to be sent. */
+void node_note_news(struct node *node, const struct partition *partition);
+/* The first partition from `from` on whose bit is set; partition_count if there is none. */
+uint32_t node_next_bit(const struct node *node, const uint64_t *bits, uint32_t from);
 
 #endif

@@ -1,12 +1,20 @@
-/* Entries' way through a node: proposed into the log, durable, committed, applied, answered. */
+/* Entries' way through a node: proposed into the log, durable, committed, applied, answered; or
+ * dropped. */
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "base/log.h"
 #include "server/node_internal.h"
 
-enum { APPLIES_PER_READ = 4096 };
+enum {
+    APPLIES_PER_READ = 4096,
+    /* A backup that does not keep up slows the writers here instead of filling the memory. */
+    UNCOMMITTED_LIMIT_BYTES = 32 << 20,
+    /* Of one partition's applied entries, for followers that come from the log on disk. */
+    KEPT_LIMIT_BYTES = 16 << 20,
+};
 
 /* S3: what a client numbers; its retirement (S4) has no number. */
 static bool is_mutation(const struct entry *entry)
@@ -15,10 +23,11 @@ static bool is_mutation(const struct entry *entry)
            entry->kind == COMMAND_DELETE;
 }
 
-int node_propose(struct node *node, struct partition *partition, struct entry *entry,
-                 uint64_t now_ms)
+/* --- proposing ----------------------------------------------------------------------------------
+ */
+
+static void place(const struct replica *replica, struct entry *entry, uint64_t now_ms)
 {
-    struct replica *replica = &partition->replica;
     struct replica_position position;
     uint64_t log_time_ms;
 
@@ -28,6 +37,21 @@ int node_propose(struct node *node, struct partition *partition, struct entry *e
     entry->epoch = position.epoch;
     entry->index = position.index;
     entry->log_time_ms = log_time_ms;
+}
+
+int node_propose(struct node *node, struct partition *partition, struct entry *entry,
+                 uint64_t now_ms)
+{
+    struct replica *replica = &partition->replica;
+    struct replica_position position;
+    uint64_t log_time_ms;
+
+    place(replica, entry, now_ms);
+    /* The log's own entries are few and some lead out of a jam (R6, S4). */
+    if (is_mutation(entry) && node->uncommitted_bytes > UNCOMMITTED_LIMIT_BYTES)
+        return CAIRN_EFULL;
+    if (!partition_reserve(partition, 1))
+        return CAIRN_EFULL;
     if (is_mutation(entry) && store_session_begin(node->store, entry) != CAIRN_OK)
         return CAIRN_EFULL;
     if (!journal_append(&node->journal, entry)) {
@@ -37,7 +61,11 @@ int node_propose(struct node *node, struct partition *partition, struct entry *e
     }
     replica_append(replica, now_ms, &position, &log_time_ms);
     CHECK(position.index == entry->index && log_time_ms == entry->log_time_ms);
-    STAILQ_INSERT_TAIL(&partition->pending, entry, next);
+    partition_push(partition, entry);
+    entry->proposed = true;
+    node->uncommitted_bytes += entry->packed_length;
+    if (partition->noted_count > 0)
+        node_note_news(node, partition);
     return CAIRN_OK;
 }
 
@@ -60,26 +88,150 @@ struct entry *node_propose_tick(struct node *node, struct partition *partition,
     return entry;
 }
 
+/* --- leaving memory -----------------------------------------------------------------------------
+ */
+
+/* It is not waited for any more: applied, dropped, or another primary's to commit. */
+static void discount(struct node *node, struct entry *entry)
+{
+    if (!entry->proposed)
+        return;
+    entry->proposed = false;
+    CHECK(node->uncommitted_bytes >= entry->packed_length);
+    node->uncommitted_bytes -= entry->packed_length;
+}
+
+/* Drops entries that are not applied, the last first, down to `index`. */
+static void drop_from(struct node *node, struct partition *partition, uint64_t index)
+{
+    CHECK(index > partition->applied.index); /* R4: a committed entry is never dropped */
+    while (partition_last_index(partition) >= index) {
+        struct entry *entry = partition_pop_last(partition);
+
+        store_session_forget(node->store, entry);
+        discount(node, entry);
+        partition_answer_waiters(entry, NULL);
+        entry_free(entry);
+    }
+    partition->void_lsn = wal_last_lsn(node->journal.wal);
+    if (partition->durable_index >= index)
+        partition->durable_index = index - 1;
+}
+
+static void step_down(struct node *node, struct partition *partition)
+{
+    uint64_t last = partition_last_index(partition);
+
+    for (uint64_t index = partition->applied.index + 1; index <= last; index++)
+        discount(node, partition_entry(partition, index));
+    partition_abandon_waiters(partition);
+}
+
+static void drop_kept(struct partition *partition, uint64_t limit_bytes)
+{
+    while (partition->before.index < partition->applied.index &&
+           (partition->kept_bytes > limit_bytes || limit_bytes == 0))
+        entry_free(partition_pop_first(partition));
+}
+
+void node_drop_log(struct node *node, struct partition *partition)
+{
+    drop_kept(partition, 0);
+    drop_from(node, partition, partition->applied.index + 1);
+    partition_set_position(partition, &(struct replica_position){0});
+    partition->durable_index = 0;
+    partition->dropped_lsn = partition->void_lsn;
+    partition->owes_noop = false;
+}
+
+void node_installed(struct node *node, struct partition *partition)
+{
+    const struct store_position *applied = store_applied(node->store, partition->replica.partition);
+    struct replica_position position = {.epoch = applied->epoch, .index = applied->index};
+
+    CHECK(!applied->installing);
+    partition_set_position(partition, &position);
+}
+
+/* --- applying -----------------------------------------------------------------------------------
+ */
+
+/* Followers that read the log on disk reach its end only if memory goes back a little, too. */
+static bool somebody_lags(const struct partition *partition, uint64_t commit_index)
+{
+    const struct replica *replica = &partition->replica;
+
+    for (uint32_t i = 0; i < partition->noted_count && i < replica->follower_count; i++) {
+        const struct replica_follower *follower = &replica->followers[i];
+
+        if (follower->mode == REPLICA_REPLICATE && follower->next_index <= commit_index)
+            return true;
+    }
+    return false;
+}
+
+/* An applied entry gives its item away: what is to be sent later is packed before. Without memory
+ * for it the follower takes it from the disk. */
+static bool keep_packed(const struct node *node, struct partition *partition, struct entry *entry)
+{
+    const uint8_t *there = journal_packed(&node->journal, entry);
+    uint32_t length = entry_packed_size(entry);
+    uint8_t *bytes = malloc(length);
+
+    if (bytes == NULL)
+        return false;
+    if (there != NULL)
+        memcpy(bytes, there, length);
+    else
+        entry_pack(entry, bytes);
+    entry->packed = bytes;
+    entry->packed_length = length;
+    entry->packed_owned = true;
+    partition->kept_bytes += length;
+    return true;
+}
+
+/* R13: a value that others have and this copy cannot read. Alone it is an error for the client. */
+static bool is_damage(const struct partition *partition, const struct outcome *outcome)
+{
+    return outcome->code == OUTCOME_CORRUPT && partition->replica.configuration.member_count > 1;
+}
+
+static void apply_entry(struct node *node, struct partition *partition, struct entry *entry)
+{
+    struct outcome outcome = {0};
+
+    discount(node, entry);
+    if (partition->tick == entry)
+        partition->tick = NULL;
+    /* Out of memory halfway through committed entries: only a restart can go on (R5). */
+    CHECK(store_apply(node->store, entry, &outcome) == CAIRN_OK);
+    partition->applied = (struct replica_position){.epoch = entry->epoch, .index = entry->index};
+    if (is_damage(partition, &outcome))
+        partition->damaged = true;
+    partition_answer_waiters(entry, partition->damaged ? NULL : &outcome);
+}
+
 /* S1, S2, S3: applied in index order, whatever the entry is; the store decides its outcome. */
 static void apply_through(struct node *node, struct partition *partition, uint64_t commit_index)
 {
-    struct entry *entry;
+    bool keep = partition->applied.index < commit_index && somebody_lags(partition, commit_index);
     uint64_t applied = 0;
 
-    while ((entry = STAILQ_FIRST(&partition->pending)) != NULL && entry->index <= commit_index) {
-        struct outcome outcome = {0};
+    while (partition->applied.index < commit_index) {
+        struct entry *entry = partition_entry(partition, partition->applied.index + 1);
 
-        STAILQ_REMOVE_HEAD(&partition->pending, next);
-        if (partition->tick == entry)
-            partition->tick = NULL;
-        /* Out of memory halfway through committed entries: only a restart can go on (R5). */
-        CHECK(store_apply(node->store, entry, &outcome) == CAIRN_OK);
-        partition_answer_waiters(entry, &outcome);
-        entry_free(entry);
+        CHECK(entry != NULL);
+        keep = keep && keep_packed(node, partition, entry);
+        apply_entry(node, partition, entry);
+        drop_kept(partition, keep ? KEPT_LIMIT_BYTES : 0);
         if (++applied % APPLIES_PER_READ == 0)
             store_end_turn(node->store); /* a long recovery must not pin LMDB's pages */
     }
 }
+
+/* --- what the core asks for ---------------------------------------------------------------------
+ */
 
 static bool append_epoch(struct node *node, struct partition *partition)
 {
@@ -109,6 +261,8 @@ void node_pay_debts(struct node *node, struct partition *partition, uint64_t now
         partition->owes_epoch = false;
     if (partition->owes_noop && !partition->owes_epoch && append_noop(node, partition, now_ms))
         partition->owes_noop = false;
+    if (partition->owes_epoch || partition->owes_noop)
+        node->owes = true;
 }
 
 static void take_on_debts(struct node *node, struct partition *partition,
@@ -121,42 +275,112 @@ static void take_on_debts(struct node *node, struct partition *partition,
     }
     if (update->append_noop)
         partition->owes_noop = true;
-    node_pay_debts(node, partition, now_ms);
+    if (partition->owes_epoch || partition->owes_noop)
+        node_pay_debts(node, partition, now_ms);
 }
 
-void node_carry_out(struct node *node, struct partition *partition,
-                    const struct replica_update *update, uint64_t now_ms)
+static void change_role(struct node *node, struct partition *partition)
 {
     const struct replica *replica = &partition->replica;
 
-    if (update->role_changed) {
-        log_debug("server", "partition=%u role=%s epoch=%" PRIu64 " last_index=%" PRIu64,
-                  replica->partition, replica_role_name(replica->role), replica->seen_epoch,
-                  replica->last.index);
-        if (replica->role == REPLICA_NONE || replica->role == REPLICA_BACKUP)
-            partition_abandon_waiters(partition);
-    }
+    log_debug("server", "partition=%u role=%s epoch=%" PRIu64 " last_index=%" PRIu64,
+              replica->partition, replica_role_name(replica->role), replica->seen_epoch,
+              replica->last.index);
     if (replica->barrier_index == 0)
-        partition->owes_noop = false; /* it does not lead any more */
-    take_on_debts(node, partition, update, now_ms);
+        step_down(node, partition);
+}
+
+static void ask_manager(struct node *node, struct partition *partition,
+                        const struct replica_update *update)
+{
     if (update->propose) {
         partition->proposal = update->proposal;
         node->proposals_wanted += partition->wants_proposal ? 0 : 1;
         partition->wants_proposal = true;
     }
-    apply_through(node, partition, update->commit_index);
+    if (update->ask_manager)
+        node->wants_map = true;
 }
+
+void node_carry_out(struct node *node, struct partition *partition,
+                    const struct replica_update *update, uint64_t now_ms)
+{
+    if (update->role_changed)
+        change_role(node, partition);
+    if (partition->replica.barrier_index == 0)
+        partition->owes_noop = false; /* it does not lead any more */
+    if (update->truncate_index != 0)
+        drop_from(node, partition, update->truncate_index);
+    node_note_followers(node, partition);
+    take_on_debts(node, partition, update, now_ms);
+    ask_manager(node, partition, update);
+    apply_through(node, partition, update->commit_index);
+    if (update->must_send)
+        node_note_news(node, partition);
+    if (partition->damaged && !partition->replica.damaged) {
+        struct replica_event event = {.kind = REPLICA_EVENT_DAMAGED, .now_ms = now_ms};
+
+        log_error("server", "partition=%u: a value fails its checksum; this copy steps aside",
+                  partition->replica.partition);
+        node_step(node, partition, &event, NULL);
+    }
+}
+
+void node_step(struct node *node, struct partition *partition, const struct replica_event *event,
+               struct replica_update *update)
+{
+    struct replica_update own;
+    struct replica_update *said = update != NULL ? update : &own;
+
+    replica_step(&partition->replica, event, said);
+    node_carry_out(node, partition, said, event->now_ms);
+}
+
+/* --- becoming durable ---------------------------------------------------------------------------
+ */
 
 static void touch(struct node *node, const struct journal_mark *mark)
 {
     struct partition *partition = &node->partitions[mark->partition];
 
-    if (mark->index > partition->durable_index)
-        partition->durable_index = mark->index;
+    if (mark->kind == LOG_KIND_ENTRY && mark->lsn > partition->void_lsn) {
+        if (mark->index > partition->durable_index)
+            partition->durable_index = mark->index;
+    } else if (mark->kind == LOG_KIND_EPOCH) {
+        partition->durable_history = mark->history;
+        partition->durable_epoch = mark->index;
+    } else {
+        return;
+    }
     if (partition->touched)
         return;
     partition->touched = true;
     STAILQ_INSERT_TAIL(&node->touched, partition, next_touched);
+}
+
+static void report_durable(struct node *node, struct partition *partition, uint64_t now_ms)
+{
+    struct replica_event epoch = {.kind = REPLICA_EVENT_EPOCH_SYNCED,
+                                  .now_ms = now_ms,
+                                  .history = partition->durable_history,
+                                  .epoch = partition->durable_epoch};
+    struct replica_event synced = {
+        .kind = REPLICA_EVENT_SYNCED, .now_ms = now_ms, .index = partition->durable_index};
+
+    partition->durable_epoch = 0;
+    partition->durable_index = 0;
+    if (epoch.epoch != 0)
+        node_step(node, partition, &epoch, NULL);
+    if (synced.index != 0)
+        node_step(node, partition, &synced, NULL);
+}
+
+static void pay_all_debts(struct node *node, uint64_t now_ms)
+{
+    node->owes = false;
+    for (uint32_t i = 0; i < node->partition_count; i++)
+        if (node->partitions[i].owes_epoch || node->partitions[i].owes_noop)
+            node_pay_debts(node, &node->partitions[i], now_ms);
 }
 
 void node_durable(struct node *node, uint64_t lsn, uint64_t now_ms)
@@ -167,14 +391,11 @@ void node_durable(struct node *node, uint64_t lsn, uint64_t now_ms)
     while (journal_next_durable(&node->journal, lsn, &mark))
         touch(node, &mark);
     while ((partition = STAILQ_FIRST(&node->touched)) != NULL) {
-        struct replica_event event = {.kind = REPLICA_EVENT_SYNCED, .now_ms = now_ms};
-        struct replica_update update;
-
         STAILQ_REMOVE_HEAD(&node->touched, next_touched);
         partition->touched = false;
-        event.index = partition->durable_index;
-        replica_step(&partition->replica, &event, &update);
-        node_carry_out(node, partition, &update, now_ms);
+        report_durable(node, partition, now_ms);
     }
+    if (node->owes)
+        pay_all_debts(node, now_ms);
     node_consider_checkpoint(node, now_ms);
 }

@@ -6,49 +6,228 @@
 
 #include "base/check.h"
 
-/* Drops pending entries at or above `index`; the queue runs by index. */
-static void void_from(struct partition *partition, uint64_t index)
-{
-    struct entry_queue kept = STAILQ_HEAD_INITIALIZER(kept);
-    struct entry *entry;
+enum { SLOTS_INITIAL = 16, SLOTS_KEPT_EMPTY = 4096 };
 
-    while ((entry = STAILQ_FIRST(&partition->pending)) != NULL) {
-        STAILQ_REMOVE_HEAD(&partition->pending, next);
-        if (entry->index < index)
-            STAILQ_INSERT_TAIL(&kept, entry, next);
-        else
-            entry_free(entry);
-    }
-    STAILQ_CONCAT(&partition->pending, &kept);
+/* --- the log in memory -------------------------------------------------------------------------
+ */
+
+static struct entry **slot_of(const struct partition *partition, uint64_t index)
+{
+    return &partition->slots[index & (partition->capacity - 1)];
 }
 
-int partition_recover_entry(struct partition *partition, struct replica_recovered *recovered,
+bool partition_has_entry(const struct partition *partition, uint64_t index)
+{
+    return index > partition->before.index && index <= partition_last_index(partition) + 1;
+}
+
+struct entry *partition_entry(const struct partition *partition, uint64_t index)
+{
+    if (index <= partition->before.index || index > partition_last_index(partition))
+        return NULL;
+    return *slot_of(partition, index);
+}
+
+bool partition_find_epoch(const struct partition *partition, uint64_t index, uint64_t *epoch)
+{
+    const struct entry *entry = partition_entry(partition, index);
+
+    if (entry != NULL)
+        *epoch = entry->epoch;
+    else if (index == partition->before.index)
+        *epoch = partition->before.epoch;
+    else if (index == partition->applied.index)
+        *epoch = partition->applied.epoch;
+    else if (index == partition->base.index)
+        *epoch = partition->base.epoch;
+    else if (index == 0)
+        *epoch = 0;
+    else
+        return false;
+    return true;
+}
+
+uint64_t partition_epoch_at(const void *context, uint64_t index)
+{
+    uint64_t epoch = 0;
+
+    CHECK(partition_find_epoch(context, index, &epoch));
+    return epoch;
+}
+
+bool partition_reserve(struct partition *partition, uint32_t more)
+{
+    uint64_t wanted = (uint64_t)partition->entry_count + more;
+    uint64_t capacity = partition->capacity == 0 ? SLOTS_INITIAL : partition->capacity;
+    struct entry **slots;
+
+    if (wanted <= partition->capacity)
+        return true;
+    while (capacity < wanted)
+        capacity *= 2;
+    if (capacity > UINT32_MAX / 2)
+        return false;
+    slots = calloc(capacity, sizeof(struct entry *));
+    if (slots == NULL)
+        return false;
+    for (uint64_t i = 1; i <= partition->entry_count; i++) {
+        uint64_t index = partition->before.index + i;
+
+        slots[index & (capacity - 1)] = *slot_of(partition, index);
+    }
+    free(partition->slots);
+    partition->slots = slots;
+    partition->capacity = (uint32_t)capacity;
+    return true;
+}
+
+void partition_push(struct partition *partition, struct entry *entry)
+{
+    CHECK(partition->entry_count < partition->capacity);
+    CHECK(entry->index == partition_last_index(partition) + 1);
+    *slot_of(partition, entry->index) = entry;
+    partition->entry_count++;
+}
+
+/* A burst's memory is given back once it is over. */
+static void shrink_if_empty(struct partition *partition)
+{
+    if (partition->entry_count > 0 || partition->capacity <= SLOTS_KEPT_EMPTY)
+        return;
+    free(partition->slots);
+    partition->slots = NULL;
+    partition->capacity = 0;
+}
+
+/* What the partition still says about an entry that leaves its log. */
+static void note_gone(struct partition *partition, const struct entry *entry)
+{
+    if (partition->tick == entry)
+        partition->tick = NULL;
+    if (entry->packed_owned)
+        partition->kept_bytes -= entry->packed_length;
+}
+
+struct entry *partition_pop_last(struct partition *partition)
+{
+    struct entry *entry = partition_entry(partition, partition_last_index(partition));
+
+    if (entry == NULL)
+        return NULL;
+    note_gone(partition, entry);
+    partition->entry_count--;
+    shrink_if_empty(partition);
+    return entry;
+}
+
+struct entry *partition_pop_first(struct partition *partition)
+{
+    struct entry *entry = partition_entry(partition, partition->before.index + 1);
+
+    if (entry == NULL)
+        return NULL;
+    note_gone(partition, entry);
+    partition->before = (struct replica_position){.epoch = entry->epoch, .index = entry->index};
+    partition->entry_count--;
+    shrink_if_empty(partition);
+    return entry;
+}
+
+void partition_set_position(struct partition *partition, const struct replica_position *position)
+{
+    CHECK(partition->entry_count == 0);
+    partition->before = partition->applied = partition->base = *position;
+}
+
+/* --- recovery ----------------------------------------------------------------------------------
+ */
+
+static void void_from(struct partition *partition, uint64_t index)
+{
+    while (partition->entry_count > 0 && partition_last_index(partition) >= index)
+        entry_free(partition_pop_last(partition));
+}
+
+void partition_recover_start(struct partition *partition, struct partition_recovery *recovery,
+                             const struct store_position *applied)
+{
+    struct replica_position position = {.epoch = applied->epoch, .index = applied->index};
+    uint64_t seen_epoch =
+        applied->seen_epoch > applied->epoch ? applied->seen_epoch : applied->epoch;
+
+    CHECK(!applied->installing || applied->index == 0);
+    partition_set_position(partition, &position);
+    *recovery = (struct partition_recovery){
+        .recovered = {.history = applied->history,
+                      .seen_epoch = seen_epoch,
+                      .last = position,
+                      .applied_index = applied->index,
+                      .base_index = applied->index,
+                      .last_log_ms = applied->log_time_ms,
+                      .install = applied->install,
+                      .installing = applied->installing},
+    };
+}
+
+int partition_recover_entry(struct partition *partition, struct partition_recovery *recovery,
                             struct entry *entry, struct error *error)
 {
-    uint64_t applied = recovered->applied_index;
+    struct replica_recovered *recovered = &recovery->recovered;
 
-    if (entry->index <= applied || entry->history < recovered->history) {
-        entry_free(entry); /* LMDB holds it, or an install replaced its history (R9) */
+    /* LMDB holds it, or nothing is held until an install is complete. */
+    if (entry->index <= recovered->applied_index || recovered->installing ||
+        recovery->gap_index != 0) {
+        entry_free(entry);
         return CAIRN_OK;
     }
     if (entry->index > recovered->last.index + 1) {
-        error_set(error, CAIRN_ECORRUPT,
-                  "log: partition %u: entry %llu follows %llu: entries are missing",
-                  entry->partition, (unsigned long long)entry->index,
-                  (unsigned long long)recovered->last.index);
+        /* An error, unless all this turns out to be void. */
+        recovery->gap_index = entry->index;
         entry_free(entry);
-        return CAIRN_ECORRUPT;
+        return CAIRN_OK;
     }
-    if (entry->index <= recovered->last.index)
-        void_from(partition, entry->index);
-    recovered->history = entry->history;
+    void_from(partition, entry->index);
+    if (!partition_reserve(partition, 1)) {
+        entry_free(entry);
+        return error_set(error, CAIRN_ENOMEM, "log: out of memory");
+    }
+    if (entry->history > recovered->history)
+        recovered->history = entry->history;
     recovered->last = (struct replica_position){.epoch = entry->epoch, .index = entry->index};
     recovered->last_log_ms = entry->log_time_ms;
     if (entry->epoch > recovered->seen_epoch)
         recovered->seen_epoch = entry->epoch;
-    STAILQ_INSERT_TAIL(&partition->pending, entry, next);
+    partition_push(partition, entry);
     return CAIRN_OK;
 }
+
+void partition_recover_reset(struct partition *partition, struct partition_recovery *recovery,
+                             uint64_t history, uint64_t install,
+                             const struct store_position *applied)
+{
+    struct replica_recovered before = recovery->recovered;
+    struct replica_recovered *recovered = &recovery->recovered;
+
+    void_from(partition, 0);
+    partition_recover_start(partition, recovery, applied);
+    if (applied->install != install || applied->installing) {
+        /* Cut short by a crash: the copy holds nothing. */
+        partition_set_position(partition, &(struct replica_position){0});
+        *recovered = (struct replica_recovered){.history = applied->history,
+                                                .seen_epoch = recovered->seen_epoch,
+                                                .install = install,
+                                                .installing = true};
+    }
+    if (before.history > recovered->history)
+        recovered->history = before.history;
+    if (history > recovered->history)
+        recovered->history = history;
+    if (before.seen_epoch > recovered->seen_epoch)
+        recovered->seen_epoch = before.seen_epoch;
+}
+
+/* --- waiters ------------------------------------------------------------------------------------
+ */
 
 void partition_add_waiter(struct entry *entry, struct waiter *waiter)
 {
@@ -71,17 +250,24 @@ void partition_answer_waiters(struct entry *entry, const struct outcome *outcome
 
 void partition_abandon_waiters(struct partition *partition)
 {
-    struct entry *entry;
+    uint64_t last = partition_last_index(partition);
 
-    STAILQ_FOREACH(entry, &partition->pending, next)
-    partition_answer_waiters(entry, NULL);
+    for (uint64_t index = partition->applied.index + 1; index <= last; index++)
+        partition_answer_waiters(partition_entry(partition, index), NULL);
 }
 
 void partition_free(struct partition *partition)
 {
-    partition_abandon_waiters(partition);
+    if (partition->entry_count > 0)
+        partition_abandon_waiters(partition);
     void_from(partition, 0);
+    free(partition->slots);
+    partition->slots = NULL;
+    partition->capacity = 0;
 }
+
+/* --- configurations -----------------------------------------------------------------------------
+ */
 
 static void member_in(const struct replica_id *from, struct replica_member *to)
 {
@@ -102,10 +288,14 @@ void partition_configuration_in(const struct configuration *from, struct replica
     memset(to, 0, sizeof *to);
     to->history = from->history;
     to->epoch = from->epoch;
+    to->switched = from->switched;
     member_in(&from->primary, &to->primary);
     to->member_count = from->member_count;
     for (uint32_t i = 0; i < from->member_count; i++)
         member_in(&from->members[i], &to->members[i]);
+    to->learner_count = from->learner_count;
+    for (uint32_t i = 0; i < from->learner_count; i++)
+        member_in(&from->learners[i], &to->learners[i]);
 }
 
 void partition_configuration_out(const struct replica_configuration *from, uint32_t partition,
@@ -115,10 +305,16 @@ void partition_configuration_out(const struct replica_configuration *from, uint3
     to->partition = partition;
     to->history = from->history;
     to->epoch = from->epoch;
+    to->switched = from->switched;
     member_out(&from->primary, &to->primary);
     to->member_count = from->member_count;
     for (uint32_t i = 0; i < from->member_count; i++) {
         member_out(&from->members[i], &to->members[i]);
         to->members[i].incarnation = 0;
+    }
+    to->learner_count = from->learner_count;
+    for (uint32_t i = 0; i < from->learner_count; i++) {
+        member_out(&from->learners[i], &to->learners[i]);
+        to->learners[i].incarnation = 0;
     }
 }

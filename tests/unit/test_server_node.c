@@ -190,11 +190,11 @@ static void test_a_restart_shows_its_log_only_after_the_noop_R6_R12(void **state
     settle(fixture);
     crash_and_open(fixture);
     assert_int_equal(look_up(fixture, 1, "k"), CAIRN_ENOTFOUND);
-    assert_false(replica_serves(&fixture->node.partitions[1].replica));
+    assert_false(replica_serves(&fixture->node.partitions[1].replica, clock_now_ms()));
     lead_all(fixture);
     assert_int_equal(look_up(fixture, 1, "k"), CAIRN_ENOTFOUND);
     settle(fixture);
-    assert_true(replica_serves(&fixture->node.partitions[1].replica));
+    assert_true(replica_serves(&fixture->node.partitions[1].replica, clock_now_ms()));
     assert_int_equal(look_up(fixture, 1, "k"), CAIRN_OK);
 }
 
@@ -243,7 +243,7 @@ static void test_a_clean_stop_leaves_nothing_to_replay(void **state)
     node_stop(&fixture->node, clock_now_ms());
     assert_true(heard.answered);
     crash_and_open(fixture);
-    assert_true(STAILQ_EMPTY(&fixture->node.partitions[1].pending));
+    assert_int_equal(fixture->node.partitions[1].entry_count, 0);
     assert_int_equal(look_up(fixture, 1, "k"), CAIRN_OK);
     assert_int_equal(store_applied(fixture->node.store, 1)->index, 2);
 }
