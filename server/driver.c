@@ -13,9 +13,15 @@
 #include "rpc/server.h"
 #include "server/membership.h"
 #include "server/node.h"
+#include "server/node_wish.h"
+#include "server/peers.h"
 #include "server/requests.h"
+#include "server/snapshot.h"
 
-enum { TICK_MS = 250, HEARTBEAT_MS = 1000 };
+enum {
+    TICK_MS = 50, /* leases, grace and probes want no coarser time */
+    HEARTBEAT_MS = 1000,
+};
 
 struct driver {
     const struct driver_options *options;
@@ -23,8 +29,9 @@ struct driver {
     struct node node; /* zeroed until it is open: requests find it starting */
     bool node_is_open;
     struct identity identity;
-    struct rpc_service service;
+    struct rpc_service services[2];
     struct rpc_server *server;
+    struct peers *peers; /* NULL until the node is open */
     struct membership *membership;
     char listen_text[ADDRESS_TEXT_MAX];
     uv_prepare_t end_of_turn;
@@ -46,45 +53,14 @@ static void driver_fail(struct driver *driver, int code, const char *message)
 
 /* --- the node's events ---------------------------------------------------------------------- */
 
-static void on_end_of_turn(uv_prepare_t *handle)
-{
-    struct driver *driver = handle->data;
-
-    node_end_turn(&driver->node);
-}
-
-static void on_log_ready(uv_poll_t *handle, int status, int events)
-{
-    struct driver *driver = handle->data;
-
-    (void)events;
-    CHECK(status == 0);
-    node_durable(&driver->node, wal_complete(driver->node.journal.wal), clock_now_ms());
-}
-
-static void on_checkpoint_ready(uv_async_t *handle)
-{
-    struct driver *driver = handle->data;
-
-    if (driver->node_is_open)
-        node_checkpoint_finish(&driver->node);
-}
-
-/* From the checkpoint thread: the one call that may cross threads. */
-static void checkpoint_done(void *context)
-{
-    struct driver *driver = context;
-
-    uv_async_send(&driver->checkpoint_ready);
-}
-
+/* What the cores asked for in this turn. */
 static void send_proposals(struct driver *driver)
 {
     struct node *node = &driver->node;
     struct configuration *proposals;
     uint32_t count = 0;
 
-    if (node->proposals_wanted == 0)
+    if (node->proposals_wanted == 0 || !membership_can_propose(driver->membership))
         return;
     proposals = calloc(node->proposals_wanted, sizeof *proposals);
     if (proposals == NULL)
@@ -103,12 +79,65 @@ static void send_proposals(struct driver *driver)
     free(proposals);
 }
 
+static void ask_for_map(struct driver *driver)
+{
+    if (!driver->node.wants_map)
+        return;
+    driver->node.wants_map = false;
+    membership_ask(driver->membership);
+}
+
+/* The Appends leave first: their entries are read where they wait for the log. They and the log's
+ * sync then run side by side. libuv calls the handle that was started last first, and connections
+ * send from prepare handles of their own; started again each time, this one stays before them. */
+static void on_end_of_turn(uv_prepare_t *handle)
+{
+    struct driver *driver = handle->data;
+
+    uv_prepare_stop(handle);
+    CHECK(uv_prepare_start(handle, on_end_of_turn) == 0);
+    peers_end_turn(driver->peers);
+    node_end_turn(&driver->node);
+    send_proposals(driver);
+    ask_for_map(driver);
+}
+
+static void on_log_ready(uv_poll_t *handle, int status, int events)
+{
+    struct driver *driver = handle->data;
+    uint64_t lsn;
+
+    (void)events;
+    CHECK(status == 0);
+    lsn = wal_complete(driver->node.journal.wal);
+    node_durable(&driver->node, lsn, clock_now_ms());
+    peers_durable(driver->peers, lsn);
+    snapshot_advance(&driver->node, clock_now_ms());
+}
+
+static void on_checkpoint_ready(uv_async_t *handle)
+{
+    struct driver *driver = handle->data;
+
+    if (!driver->node_is_open)
+        return;
+    node_checkpoint_finish(&driver->node);
+    snapshot_advance(&driver->node, clock_now_ms());
+}
+
+/* From the checkpoint thread: the one call that may cross threads. */
+static void checkpoint_done(void *context)
+{
+    struct driver *driver = context;
+
+    uv_async_send(&driver->checkpoint_ready);
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct driver *driver = timer->data;
 
     node_tick(&driver->node, clock_now_ms());
-    send_proposals(driver);
 }
 
 /* --- opening the node --------------------------------------------------------------------------
@@ -138,13 +167,22 @@ static int open_node(struct driver *driver, struct error *error)
         .map_bytes = options->map_bytes,
         .memtable_limit_bytes = options->memtable_bytes,
         .disk_reserve_bytes = options->disk_reserve_bytes,
+        .log_keep_bytes = options->log_keep_bytes,
+        .lease_ms = options->lease_ms,
+        .grace_ms = options->grace_ms,
         .checkpoint_done = checkpoint_done,
         .context = driver,
     };
+    struct peers_options peers = {.beacon_ms = options->beacon_ms};
     int status = node_open(&driver->node, &node, clock_now_ms(), error);
 
+    if (status != CAIRN_OK)
+        return status;
+    status = peers_open(&driver->loop, &driver->node, &peers, &driver->peers, error);
     if (status == CAIRN_OK)
         watch_node(driver);
+    else
+        node_close(&driver->node);
     return status;
 }
 
@@ -176,7 +214,6 @@ static void on_map(void *context, struct cluster_map *map)
         return;
     }
     node_hear_map(&driver->node, map, clock_now_ms());
-    send_proposals(driver);
 }
 
 static void on_configuration(void *context, const struct configuration *configuration)
@@ -185,6 +222,14 @@ static void on_configuration(void *context, const struct configuration *configur
 
     if (driver->node_is_open && !driver->stopping)
         node_hear_configuration(&driver->node, configuration, clock_now_ms());
+}
+
+static void on_wish(void *context, const struct wish *wanted)
+{
+    struct driver *driver = context;
+
+    if (driver->node_is_open && !driver->stopping)
+        node_hear_wish(&driver->node, wanted, clock_now_ms());
 }
 
 static void on_rejected(void *context, const char *message)
@@ -208,7 +253,9 @@ static uint32_t on_report(void *context, heartbeat_partition *partitions, uint32
         partitions[count++] = (heartbeat_partition){.partition = i,
                                                     .epoch = replica->seen_epoch,
                                                     .role = (u_int)replica->role,
-                                                    .commit_index = replica->commit_index};
+                                                    .commit_index = replica->commit_index,
+                                                    .last_epoch = replica->last.epoch,
+                                                    .last_index = replica->last.index};
     }
     return count;
 }
@@ -227,6 +274,7 @@ static int open_membership(struct driver *driver, struct error *error)
         .registered = on_registered,
         .map = on_map,
         .configuration = on_configuration,
+        .wish = on_wish,
         .rejected = on_rejected,
         .report = on_report,
     };
@@ -263,6 +311,10 @@ static void driver_stop(struct driver *driver)
         rpc_server_close(driver->server, NULL, NULL);
     if (driver->membership != NULL)
         membership_close(driver->membership, NULL, NULL);
+    if (driver->peers != NULL)
+        peers_close(driver->peers, NULL, NULL);
+    driver->membership = NULL;
+    driver->peers = NULL; /* freed by the loop */
     close_handle((uv_handle_t *)&driver->end_of_turn);
     close_handle((uv_handle_t *)&driver->log_ready);
     close_handle((uv_handle_t *)&driver->tick);
@@ -297,7 +349,7 @@ static int start(struct driver *driver, struct error *error)
 {
     const struct driver_options *options = driver->options;
     struct rpc_server_options limits = {.connections_limit = (uint32_t)options->connections_limit};
-    int status = rpc_server_listen(&driver->loop, &options->listen, &driver->service, 1, &limits,
+    int status = rpc_server_listen(&driver->loop, &options->listen, driver->services, 2, &limits,
                                    &driver->server, error);
 
     if (status == CAIRN_OK && driver->identity.cluster != 0)
@@ -329,7 +381,8 @@ int driver_run(const struct driver_options *options, struct error *error)
     driver->identity = options->identity;
     driver->error = error;
     address_format(&options->listen, driver->listen_text);
-    driver->service = requests_service(&driver->node);
+    driver->services[0] = requests_service(&driver->node);
+    driver->services[1] = peers_service(&driver->peers);
     error->code = CAIRN_OK;
     CHECK(uv_loop_init(&driver->loop) == 0);
     open_handles(driver);

@@ -1,4 +1,5 @@
-/* A server process's event loop: the node, its RPC service, its log's completions, its manager. */
+/* A server process's event loop: the node, its RPC service, its log's completions, its manager,
+ * the other servers. */
 #ifndef CAIRN_SERVER_DRIVER_H
 #define CAIRN_SERVER_DRIVER_H
 
@@ -17,7 +18,8 @@ struct driver_options {
     struct address_list managers;
     bool replace_store;
     enum wal_backend wal_backend;
-    uint64_t segment_bytes, map_bytes, memtable_bytes, disk_reserve_bytes;
+    uint64_t segment_bytes, map_bytes, memtable_bytes, disk_reserve_bytes, log_keep_bytes;
+    uint64_t beacon_ms, lease_ms, grace_ms; /* consistent (L3) */
     uint64_t connections_limit;
 };
 

@@ -17,7 +17,7 @@
 #include "proto/limits.h"
 #include "server/driver.h"
 
-enum { EXIT_BAD = 2, PATH_LIMIT = 4096 };
+enum { EXIT_BAD = 2, PATH_LIMIT = 4096, HOUR_MS = 60 * 60 * 1000 };
 
 #define MIB (UINT64_C(1) << 20)
 
@@ -63,6 +63,19 @@ static int parse(struct settings *settings, int argc, char **argv, enum options_
          "address space for the store at first; it grows (default 64G)", NULL, false},
         {"disk-reserve", OPTION_BYTES, &driver->disk_reserve_bytes, 0, UINT64_MAX / 2, "BYTES",
          "refuse writes while the disk has less free space (default 256M)", NULL, false},
+        {"log-keep", OPTION_BYTES, &driver->log_keep_bytes, 0, UINT64_MAX / 2, "BYTES",
+         "log kept for copies that were away for a while, beyond what a restart needs (default "
+         "256M)",
+         NULL, false},
+        {"beacon", OPTION_NUMBER, &driver->beacon_ms, 1, HOUR_MS, "MS",
+         "time between the beacons of a primary to its backups (default 250)", NULL, false},
+        {"lease", OPTION_NUMBER, &driver->lease_ms, 2, HOUR_MS, "MS",
+         "how long a primary answers after a backup's last sign of life (default 1000)", NULL,
+         false},
+        {"grace", OPTION_NUMBER, &driver->grace_ms, 3, HOUR_MS, "MS",
+         "how long a backup waits for its primary before it takes over; the same on all servers "
+         "(default 1500)",
+         NULL, false},
         {"wal-backend", OPTION_STRING, &settings->wal_backend, 0, 0, "NAME",
          "auto, io_uring or thread (default auto)", NULL, false},
         {"connections", OPTION_NUMBER, &driver->connections_limit, 1, 1000000, "N",
@@ -77,6 +90,21 @@ static int parse(struct settings *settings, int argc, char **argv, enum options_
     if (status == CAIRN_OK && *result == OPTIONS_RUN && positional > 0)
         return error_set(error, CAIRN_EINVAL, "%s: unexpected argument", argv[1]);
     return status;
+}
+
+/* L3: clocks may run apart by 1 % either way. A lease that one lost beacon ends is of no use. */
+static int check_times(const struct driver_options *driver, struct error *error)
+{
+    if (driver->lease_ms < 2 * driver->beacon_ms)
+        return error_set(error, CAIRN_EINVAL,
+                         "--lease %" PRIu64 ": less than two times --beacon %" PRIu64,
+                         driver->lease_ms, driver->beacon_ms);
+    if (driver->grace_ms * 99 <= driver->lease_ms * 101)
+        return error_set(error, CAIRN_EINVAL,
+                         "--grace %" PRIu64 ": not above --lease %" PRIu64
+                         " by more than clocks may drift (2 %%)",
+                         driver->grace_ms, driver->lease_ms);
+    return CAIRN_OK;
 }
 
 static int check_settings(struct settings *settings, struct error *error)
@@ -104,7 +132,7 @@ static int check_settings(struct settings *settings, struct error *error)
         return error_set(error, CAIRN_EINVAL, "--log-level %s: not debug, info, warn or error",
                          settings->log_level);
     log_set_level(level);
-    return CAIRN_OK;
+    return check_times(&settings->driver, error);
 }
 
 /* --- the data directory -------------------------------------------------------------------------
@@ -179,7 +207,12 @@ int main(int argc, char **argv)
     struct settings settings = {
         .wal_backend = "auto",
         .log_level = "info",
-        .driver = {.memtable_bytes = 48 * MIB, .disk_reserve_bytes = 256 * MIB},
+        .driver = {.memtable_bytes = 48 * MIB,
+                   .disk_reserve_bytes = 256 * MIB,
+                   .log_keep_bytes = 256 * MIB,
+                   .beacon_ms = 250,
+                   .lease_ms = 1000,
+                   .grace_ms = 1500},
     };
     struct error error = {0};
     enum options_result result;

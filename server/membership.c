@@ -18,7 +18,8 @@ enum {
     RETRY_FIRST_MS = 50,
     RETRY_LIMIT_MS = 1000,
     WAITING_HEARTBEAT_MS = 100, /* while the map is not complete */
-    COMPLAIN_EVERY_MS = 10000,
+    ASKED_HEARTBEAT_MS = 50,    /* between heartbeats that somebody asked for */
+    COMPLAIN_EVERY_MS = 60000,
 };
 
 struct membership {
@@ -32,7 +33,10 @@ struct membership {
     struct random random;
     bool registered, rejected, closing;
     bool has_map;
-    bool call_pending; /* a registration or heartbeat */
+    bool call_pending;  /* a registration or heartbeat */
+    bool failing;       /* the last one was not answered, or refused: the back-off decides */
+    bool asked;         /* for a heartbeat at once */
+    uint64_t called_ms; /* when the last one left */
     bool propose_pending;
     uint32_t partitions;
     uint64_t complained_ms; /* of the last line about a manager that does not answer */
@@ -80,6 +84,7 @@ static void try_another(struct membership *membership, const char *why)
                  address_format(&managers->items[membership->current], text), why);
         membership->complained_ms = now_ms;
     }
+    membership->failing = true;
     if (managers->count > 1) {
         rpc_client_close(membership->client, NULL, NULL);
         membership->current = (membership->current + 1) % managers->count;
@@ -117,9 +122,27 @@ static void take_map(struct membership *membership, const cairn_map *packed)
     membership->events.map(membership->events.context, &map);
 }
 
-static uint64_t heartbeat_delay_ms(const struct membership *membership)
+/* The next heartbeat, after an answer. */
+static void schedule_heartbeat(struct membership *membership)
 {
-    return membership->has_map ? membership->options.heartbeat_ms : WAITING_HEARTBEAT_MS;
+    uint64_t delay_ms =
+        membership->has_map ? membership->options.heartbeat_ms : WAITING_HEARTBEAT_MS;
+
+    membership->failing = false;
+    membership->complained_ms = 0;
+    backoff_reset(&membership->backoff);
+    schedule(membership, membership->asked ? ASKED_HEARTBEAT_MS : delay_ms);
+}
+
+void membership_ask(struct membership *membership)
+{
+    uint64_t since_ms = clock_now_ms() - membership->called_ms;
+
+    if (membership->asked || !membership->registered || membership->failing)
+        return;
+    membership->asked = true;
+    if (!membership->call_pending)
+        schedule(membership, since_ms < ASKED_HEARTBEAT_MS ? ASKED_HEARTBEAT_MS - since_ms : 0);
 }
 
 /* --- registration
@@ -145,14 +168,12 @@ static void register_done_cb(void *context, int status, const void *result,
     }
     done = &answer->register_result_u.done;
     membership->registered = true;
-    membership->complained_ms = 0;
     membership->options.identity.cluster = done->cluster;
     membership->options.replace_store = false;
     membership->partitions = done->partitions;
-    backoff_reset(&membership->backoff);
     membership->events.registered(membership->events.context, done->cluster, done->partitions);
     take_map(membership, &done->map);
-    schedule(membership, heartbeat_delay_ms(membership));
+    schedule_heartbeat(membership);
 }
 
 static int call_register(struct membership *membership)
@@ -184,6 +205,7 @@ static void heartbeat_refused(struct membership *membership, manager_status stat
         log_error("server", "the manager refuses heartbeats status=%d message=\"%.*s\"", status,
                   (int)message->length, (const char *)message->data);
     }
+    membership->failing = true;
     schedule(membership, backoff_next_ms(&membership->backoff, &membership->random));
 }
 
@@ -192,6 +214,7 @@ static void heartbeat_done_cb(void *context, int status, const void *result,
 {
     struct membership *membership = context;
     const heartbeat_result *answer = result;
+    const heartbeat_done *done;
 
     membership->call_pending = false;
     if (membership->closing)
@@ -204,10 +227,11 @@ static void heartbeat_done_cb(void *context, int status, const void *result,
         heartbeat_refused(membership, answer->status, &answer->heartbeat_result_u.message);
         return;
     }
-    membership->complained_ms = 0;
-    backoff_reset(&membership->backoff);
-    take_map(membership, &answer->heartbeat_result_u.done.map);
-    schedule(membership, heartbeat_delay_ms(membership));
+    done = &answer->heartbeat_result_u.done;
+    take_map(membership, &done->map);
+    for (u_int i = 0; i < done->wishes.wishes_len; i++)
+        membership->events.wish(membership->events.context, &done->wishes.wishes_val[i]);
+    schedule_heartbeat(membership);
 }
 
 static int call_heartbeat(struct membership *membership)
@@ -234,6 +258,8 @@ static void next_step(uv_timer_t *timer)
 
     if (membership->call_pending || membership->rejected)
         return;
+    membership->asked = false;
+    membership->called_ms = clock_now_ms();
     status = membership->registered ? call_heartbeat(membership) : call_register(membership);
     if (status == CAIRN_OK)
         membership->call_pending = true;
@@ -306,6 +332,11 @@ static int pack_proposals(const struct configuration *configurations, uint32_t c
     return status;
 }
 
+bool membership_can_propose(const struct membership *membership)
+{
+    return membership->registered && !membership->propose_pending && !membership->closing;
+}
+
 void membership_propose(struct membership *membership, const struct configuration *proposals,
                         uint32_t count)
 {
@@ -313,7 +344,7 @@ void membership_propose(struct membership *membership, const struct configuratio
     struct buffer bytes;
     int status = CAIRN_ENOMEM;
 
-    if (!membership->registered || membership->propose_pending || membership->closing || count == 0)
+    if (!membership_can_propose(membership) || count == 0)
         return;
     CHECK(count <= CAIRN_PARTITIONS_LIMIT);
     buffer_init(&bytes, CAIRN_RECORD_LIMIT);

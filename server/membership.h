@@ -26,6 +26,8 @@ struct membership_events {
     void (*map)(void *context, struct cluster_map *map);
     /* The configuration in force, as the answer to a proposal. */
     void (*configuration)(void *context, const struct configuration *configuration);
+    /* The manager would have something changed at a partition that this server leads (R11). */
+    void (*wish)(void *context, const struct wish *wish);
     /* The manager will not have this server, and why. Nothing more comes. */
     void (*rejected)(void *context, const char *message);
     /* Fills at most `limit` partitions for a heartbeat and returns how many; and the version of the
@@ -45,9 +47,14 @@ struct membership_options {
 int membership_open(uv_loop_t *loop, const struct membership_options *options,
                     const struct membership_events *events, struct membership **membership,
                     struct error *error);
+/* Asks for the map now rather than with the next heartbeat; often, but a manager that does not
+ * answer is asked no more than it is anyway. */
+void membership_ask(struct membership *membership);
+/* Whether proposals can leave: registered, and no earlier call of them is unanswered. */
+bool membership_can_propose(const struct membership *membership);
 /* Sends proposals; each names a configuration whose epoch is one above the expected one. Their
- * outcome comes as `configuration`, or not at all: the core asks again. Dropped, too, while not
- * registered or while an earlier call is unanswered. */
+ * outcome comes as `configuration`, or not at all: the core asks again. Dropped while they cannot
+ * leave. */
 void membership_propose(struct membership *membership, const struct configuration *proposals,
                         uint32_t count);
 /* Frees from the loop, then calls `closed`. */

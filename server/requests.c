@@ -34,20 +34,36 @@ bool requests_cluster(const struct node *node, uint64_t cluster, struct refusal 
     return false;
 }
 
-bool requests_serves(const struct partition *partition, struct refusal *refusal)
+/* Why the partition is not answered for, or taken mutations for, here and now. */
+static void explain(const struct partition *partition, struct refusal *refusal)
 {
     const struct replica *replica = &partition->replica;
 
-    if (replica_serves(replica))
-        return true;
-    *refusal = (struct refusal){.partition = replica->partition};
-    if (replica->role == REPLICA_STARTING ||
-        (replica->role == REPLICA_NONE && replica->configuration.history == 0)) {
-        refusal->status = SERVER_STARTING;
+    *refusal = (struct refusal){.partition = replica->partition, .status = SERVER_STARTING};
+    if (replica->role == REPLICA_PRIMARY && replica->yields_to.store != 0)
+        refusal->message = "the partition is being handed over to another server";
+    else if (replica->role == REPLICA_PRIMARY)
+        refusal->message = "the partition waits for its backups' leases";
+    else if (replica->role == REPLICA_STARTING ||
+             (replica->role == REPLICA_NONE && replica->configuration.history == 0))
         refusal->message = "the partition is starting on this server";
-    } else {
+    else
         refusal->status = SERVER_NOT_PRIMARY;
-    }
+}
+
+bool requests_serves(const struct partition *partition, uint64_t now_ms, struct refusal *refusal)
+{
+    if (replica_serves(&partition->replica, now_ms))
+        return true;
+    explain(partition, refusal);
+    return false;
+}
+
+bool requests_accepts(const struct partition *partition, struct refusal *refusal)
+{
+    if (replica_accepts(&partition->replica))
+        return true;
+    explain(partition, refusal);
     return false;
 }
 
@@ -61,7 +77,7 @@ bool requests_route(struct node *node, uint64_t cluster, const cairn_key *key,
         return false;
     }
     *partition = &node->partitions[partition_of(key->data, key->length, node->partition_count)];
-    return requests_serves(*partition, refusal);
+    return true;
 }
 
 /* Where the client should turn to, as far as this server knows. */

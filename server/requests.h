@@ -32,12 +32,16 @@ struct refusal {
 /* Answers procedure `number` of the program with a refusal. */
 void requests_refuse(struct node *node, struct rpc_call *call, uint32_t number,
                      const struct refusal *refusal);
-/* Checks the cluster id and the key, and that the partition of the key is served here. On success
- * `*partition` is it; else false and `refusal` filled. */
+/* Checks the cluster id and the key. On success `*partition` is the key's; else false and `refusal`
+ * filled. */
 bool requests_route(struct node *node, uint64_t cluster, const cairn_key *key,
                     struct partition **partition, struct refusal *refusal);
-/* False and `refusal` filled unless this process answers for the partition now (R3, L4). */
-bool requests_serves(const struct partition *partition, struct refusal *refusal);
+/* False and `refusal` filled unless this process answers for the partition at `now_ms` (R3, L1,
+ * L4). What was read may be told only if this held at a time read after it; asked before, too, it
+ * saves the work. */
+bool requests_serves(const struct partition *partition, uint64_t now_ms, struct refusal *refusal);
+/* False and `refusal` filled unless mutations of the partition are taken into its log here. */
+bool requests_accepts(const struct partition *partition, struct refusal *refusal);
 bool requests_cluster(const struct node *node, uint64_t cluster, struct refusal *refusal);
 
 #endif

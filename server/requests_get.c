@@ -1,4 +1,5 @@
-/* GET: answered from applied state, which is committed state (R5, R12). */
+/* GET: answered from applied state, which is committed state (R5, R12), while the leases hold (L1).
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,14 +24,10 @@ static void answer_after_tick(struct waiter *base, const struct entry *entry,
                               const struct outcome *outcome)
 {
     struct get_waiter *waiter = (struct get_waiter *)base;
-    struct refusal refusal;
 
     (void)entry;
     (void)outcome; /* without an outcome the partition is no longer served, as the check finds */
-    if (requests_serves(waiter->partition, &refusal))
-        answer_get(waiter->node, waiter->partition, waiter->call, waiter->key, waiter->key_length);
-    else
-        requests_refuse(waiter->node, waiter->call, SERVER_GET, &refusal);
+    answer_get(waiter->node, waiter->partition, waiter->call, waiter->key, waiter->key_length);
     free(waiter);
 }
 
@@ -100,9 +97,13 @@ static void answer_get(struct node *node, struct partition *partition, struct rp
                        const uint8_t *key, uint32_t key_length)
 {
     struct store_value value;
+    struct refusal refusal;
     int status = store_get(node->store, partition->replica.partition, key, key_length, &value);
 
-    if (status == CAIRN_ENOTFOUND)
+    /* L1: the clock is read after the value. */
+    if (!requests_serves(partition, clock_now_ms(), &refusal))
+        requests_refuse(node, call, SERVER_GET, &refusal);
+    else if (status == CAIRN_ENOTFOUND)
         refuse_get(node, call, SERVER_NOT_FOUND, "");
     else if (status != CAIRN_OK)
         refuse_get(node, call, SERVER_CORRUPT, "the stored value fails its checksum"); /* W8 */
@@ -120,7 +121,8 @@ void request_get(void *context, struct rpc_call *call, const void *args)
     struct refusal refusal;
 
     node->counters.gets++;
-    if (requests_route(node, get->cluster, &get->key, &partition, &refusal))
+    if (requests_route(node, get->cluster, &get->key, &partition, &refusal) &&
+        requests_serves(partition, clock_now_ms(), &refusal))
         answer_get(node, partition, call, get->key.data, get->key.length);
     else
         requests_refuse(node, call, SERVER_GET, &refusal);

@@ -93,16 +93,16 @@ static void answer_applied(struct waiter *base, const struct entry *entry,
  * ------------------------------------------------------------------------------------ */
 
 /* W7: what the disk has no room for is refused before it is proposed. */
-static bool has_room(const struct node *node, const struct mutation *mutation,
-                     struct refusal *refusal)
+static bool has_room(const struct node *node, const struct partition *partition,
+                     const struct mutation *mutation, struct refusal *refusal)
 {
-    bool refused =
-        mutation->kind == COMMAND_DELETE ? node->disk.refuse_deletes : node_refuses_writes(node);
+    bool refused = mutation->kind == COMMAND_DELETE ? node->disk.refuse_deletes
+                                                    : node_refuses_writes_to(node, partition);
 
     if (refused)
         *refusal =
             (struct refusal){.status = SERVER_NO_SPACE,
-                             .message = "the server's disk is full; reads and deletes still work"};
+                             .message = "a copy's disk is full; reads and deletes still work"};
     /* The memtable waits for a checkpoint: slow the writers instead of growing without bound. */
     else if (store_live_bytes(node->store) > 2 * node->memtable_limit_bytes)
         *refusal = (struct refusal){.status = SERVER_OVERLOADED,
@@ -174,6 +174,9 @@ static bool submit(struct node *node, struct rpc_call *call, struct partition *p
                             mutation->number, &outcome, &in_flight);
 
     if (verdict == SESSION_DUPLICATE) {
+        /* L1: a primary that was deposed long ago must not answer from its past. */
+        if (!requests_serves(partition, clock_now_ms(), refusal))
+            return false;
         answer_outcome(node, call, mutation->procedure, &outcome);
         return true;
     }
@@ -185,7 +188,7 @@ static bool submit(struct node *node, struct rpc_call *call, struct partition *p
                                           .message = "the partition's session table is full"};
         return false;
     }
-    if (verdict == SESSION_NEW && !has_room(node, mutation, refusal))
+    if (verdict == SESSION_NEW && !has_room(node, partition, mutation, refusal))
         return false;
     waiter = waiter_of(node, call, mutation->procedure);
     if (waiter != NULL && verdict == SESSION_IN_FLIGHT) {
@@ -208,7 +211,7 @@ static void mutate(struct node *node, struct rpc_call *call, const struct mutati
 
     if (mutation->client != 0 && mutation->number != 0 &&
         requests_route(node, mutation->cluster, mutation->key, &partition, &refusal) &&
-        submit(node, call, partition, mutation, &refusal))
+        requests_accepts(partition, &refusal) && submit(node, call, partition, mutation, &refusal))
         return;
     requests_refuse(node, call, mutation->procedure, &refusal);
 }
@@ -305,7 +308,7 @@ void request_retire(void *context, struct rpc_call *call, const void *args)
             result.status = SERVER_INVALID;
             break;
         }
-        if (replica_serves(&node->partitions[number].replica))
+        if (replica_accepts(&node->partitions[number].replica))
             propose_retirement(node, &node->partitions[number], retire->client, now_ms);
     }
     rpc_reply(call, &result);

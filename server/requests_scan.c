@@ -168,6 +168,18 @@ static int fill(struct page *page, const scan_args *args)
     return store_scan(page->node->store, &scan, add_pair, page);
 }
 
+/* L1: before the work to save it, and after it, with a clock read then. */
+static bool serves_all(const struct node *node, const scan_args *args, struct refusal *refusal)
+{
+    uint64_t now_ms = clock_now_ms();
+
+    for (uint32_t i = 0; i < args->partitions.partitions_len; i++)
+        if (!requests_serves(&node->partitions[args->partitions.partitions_val[i]], now_ms,
+                             refusal))
+            return false;
+    return true;
+}
+
 static bool check(struct node *node, const scan_args *args, struct refusal *refusal)
 {
     if (!requests_cluster(node, args->cluster, refusal))
@@ -186,10 +198,8 @@ static bool check(struct node *node, const scan_args *args, struct refusal *refu
                                         .message = "no partition has that number"};
             return false;
         }
-        if (!requests_serves(&node->partitions[number], refusal))
-            return false;
     }
-    return true;
+    return serves_all(node, args, refusal);
 }
 
 static void answer_page(struct rpc_call *call, struct page *page)
@@ -202,10 +212,32 @@ static void answer_page(struct rpc_call *call, struct page *page)
     rpc_reply(call, &result);
 }
 
+/* Fills the page and answers with it, or lets the call wait; false: the call is to be refused. */
+static bool serve_page(struct page *page, struct rpc_call *call, const scan_args *args,
+                       struct refusal *refusal)
+{
+    int status = fill(page, args);
+
+    if (!serves_all(page->node, args, refusal))
+        return false;
+    if (status != CAIRN_OK) { /* W8 */
+        *refusal = (struct refusal){.status = SERVER_CORRUPT,
+                                    .message = "a stored value fails its checksum"};
+        return false;
+    }
+    if (page->expired_in == NULL) {
+        answer_page(call, page);
+        return true;
+    }
+    *refusal = (struct refusal){.status = SERVER_OVERLOADED, .message = "the log's queue is full"};
+    return wait_for_log_time(page, call, args);
+}
+
 static void answer_scan(struct node *node, struct rpc_call *call, const scan_args *args)
 {
     struct page *page;
     struct refusal refusal;
+    bool done = false;
 
     if (!check(node, args, &refusal)) {
         requests_refuse(node, call, SERVER_SCAN, &refusal);
@@ -218,20 +250,11 @@ static void answer_scan(struct node *node, struct rpc_call *call, const scan_arg
         page->node = node;
         page->limit_pairs = args->limit_pairs;
         page->limit_bytes = args->limit_bytes;
-        if (fill(page, args) != CAIRN_OK) { /* W8 */
-            refusal = (struct refusal){.status = SERVER_CORRUPT,
-                                       .message = "a stored value fails its checksum"};
-        } else if (page->expired_in == NULL) {
-            answer_page(call, page);
-            free(page);
-            return;
-        } else if (wait_for_log_time(page, call, args)) {
-            free(page);
-            return;
-        }
+        done = serve_page(page, call, args, &refusal);
     }
     free(page);
-    requests_refuse(node, call, SERVER_SCAN, &refusal);
+    if (!done)
+        requests_refuse(node, call, SERVER_SCAN, &refusal);
 }
 
 void request_scan(void *context, struct rpc_call *call, const void *args)

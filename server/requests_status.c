@@ -1,10 +1,32 @@
 /* STATUS: what this server is, what it holds and what it has done since it started. */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "server/requests.h"
 
-static partition_status status_of(const struct node *node, uint32_t number)
+static_assert(REPLICA_NONE == 0 && REPLICA_STARTING == 1 && REPLICA_PRIMARY == 2 &&
+                  REPLICA_BACKUP == 3 && REPLICA_LEARNER == 4,
+              "the core's roles are the wire's (server.x)");
+
+/* What this primary knows of the other copies. */
+static u_int fill_copies(const struct replica *replica, uint64_t now_ms, copy_status *copies)
+{
+    if (replica->barrier_index == 0)
+        return 0;
+    for (uint32_t i = 0; i < replica->follower_count; i++) {
+        const struct replica_follower *follower = &replica->followers[i];
+
+        copies[i] = (copy_status){.server = follower->id.server,
+                                  .member = follower->member,
+                                  .matched_index = follower->matched_index,
+                                  .lease = follower->lease_until_ms > now_ms,
+                                  .installing = follower->mode == REPLICA_INSTALL};
+    }
+    return replica->follower_count;
+}
+
+static partition_status status_of(const struct node *node, uint32_t number, uint64_t now_ms)
 {
     const struct replica *replica = &node->partitions[number].replica;
 
@@ -16,19 +38,37 @@ static partition_status status_of(const struct node *node, uint32_t number)
         .commit_index = replica->commit_index,
         .applied_index = store_applied(node->store, number)->index,
         .checkpoint_index = store_checkpointed(node->store, number)->index,
-        .log_time_ms = replica_log_time_ms(replica, clock_now_ms()),
+        .log_time_ms = replica_log_time_ms(replica, now_ms),
         .sessions = store_session_count(node->store, number),
     };
 }
 
-/* Only the partitions that this server has a part in. */
-static uint32_t fill_partitions(const struct node *node, partition_status *partitions)
+static uint32_t count_copies(const struct node *node)
 {
     uint32_t count = 0;
 
     for (uint32_t i = 0; i < node->partition_count; i++)
-        if (node->partitions[i].replica.role != REPLICA_NONE)
-            partitions[count++] = status_of(node, i);
+        count += node->partitions[i].replica.follower_count;
+    return count;
+}
+
+/* Only the partitions that this server has a part in. */
+static uint32_t fill_partitions(const struct node *node, partition_status *partitions,
+                                copy_status *copies)
+{
+    uint64_t now_ms = clock_now_ms();
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < node->partition_count; i++) {
+        const struct replica *replica = &node->partitions[i].replica;
+
+        if (replica->role == REPLICA_NONE)
+            continue;
+        partitions[count] = status_of(node, i, now_ms);
+        partitions[count].copies.copies_val = copies;
+        partitions[count].copies.copies_len = fill_copies(replica, now_ms, copies);
+        copies += partitions[count++].copies.copies_len;
+    }
     return count;
 }
 
@@ -64,6 +104,7 @@ void request_status(void *context, struct rpc_call *call, const void *args)
     status_result result = {.status = SERVER_OK};
     struct refusal refusal;
     partition_status *partitions;
+    copy_status *copies;
 
     if (!requests_cluster(node, status->cluster, &refusal)) {
         result.status = refusal.status;
@@ -72,13 +113,16 @@ void request_status(void *context, struct rpc_call *call, const void *args)
         return;
     }
     partitions = calloc(node->partition_count, sizeof *partitions);
-    if (partitions == NULL) {
+    copies = calloc(count_copies(node) + 1u, sizeof *copies);
+    if (partitions != NULL && copies != NULL) {
+        fill_report(node, &result.status_result_u.report);
+        result.status_result_u.report.partitions.partitions_val = partitions;
+        result.status_result_u.report.partitions.partitions_len =
+            fill_partitions(node, partitions, copies);
+        rpc_reply(call, &result);
+    } else {
         rpc_reply_error(call, SYSTEM_ERR);
-        return;
     }
-    fill_report(node, &result.status_result_u.report);
-    result.status_result_u.report.partitions.partitions_val = partitions;
-    result.status_result_u.report.partitions.partitions_len = fill_partitions(node, partitions);
-    rpc_reply(call, &result);
+    free(copies);
     free(partitions);
 }

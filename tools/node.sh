@@ -6,7 +6,7 @@
 #   tools/node.sh service m|s0|s1|... MANAGER SERVERS PREFIX     data in PREFIX.m, PREFIX.s0, ...
 #   tools/node.sh client MANAGER                                 workload mode
 #
-# REPLICAS (copies of each partition; 1 unless set) and PARTITIONS reach the manager.
+# REPLICAS (copies of each partition) and PARTITIONS, where set, reach the manager.
 set -eu
 cd "$(dirname "$0")/.."
 CLUSTER_DIR=${CLUSTER_DIR:-./data}
@@ -27,8 +27,8 @@ nth() {
 
 as_manager() {
     become "${NODE_NAME:-manager-$$}" "$BIN/cairn-manager" --listen "$(with_host "$1")" \
-        --servers "$2" --replicas "${REPLICAS:-1}" ${PARTITIONS:+--partitions "$PARTITIONS"} \
-        --data "$3"
+        --servers "$2" ${REPLICAS:+--replicas "$REPLICAS"} \
+        ${PARTITIONS:+--partitions "$PARTITIONS"} --data "$3"
 }
 
 as_server() {
