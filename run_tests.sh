@@ -154,7 +154,10 @@ san_units() {
 san_integration() {
     CAIRN_BIN=build/san/asan/bin TEST_SCALE=4 OPERATIONS=400 KILLS=6 WAL_SAMPLES=8 \
         tests/integration/run --jobs "$JOBS" test_hostile test_workload test_datadir \
-        test_membership test_recovery test_wal_damage test_testcase test_kills Expiry HashTags
+        test_membership test_recovery test_wal_damage test_testcase test_kills Expiry HashTags \
+        a_primary_killed_and_then all_servers_killed waited_in_a_stopped_primary \
+        a_copy_left_far_behind a_learner_killed drain_undrain unsafe_recover_takes \
+        a_link_between_servers_cut
 }
 
 # Once with io_uring, if the kernel has it, and once with the log's own thread.
@@ -167,7 +170,8 @@ tsan_run() {
     CAIRN_BIN=build/tsan/bin TEST_SCALE=6 OPERATIONS=400 KILLS=4 \
         TSAN_OPTIONS="exitcode=66 halt_on_error=0" \
         tests/integration/run --jobs "$JOBS" test_testcase test_kills checkpoints_and_segments \
-        test_a_clean_stop_checkpoints test_two_of_five
+        test_a_clean_stop_checkpoints test_two_of_five a_primary_killed_and_then \
+        a_copy_left_far_behind drain_undrain
 }
 
 # units MAKE-VARIABLE...: runs the unit tests of that build. One that was not built has failed its
