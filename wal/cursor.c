@@ -72,6 +72,13 @@ void wal_cursor_close(struct wal *wal, struct wal_cursor *cursor)
     free(cursor);
 }
 
+void wal_cursor_skip(struct wal_cursor *cursor, uint64_t lsn)
+{
+    if (lsn > cursor->next_lsn)
+        cursor->next_lsn = lsn;
+    atomic_store(&cursor->pinned_lsn, cursor->next_lsn);
+}
+
 uint64_t wal_cursor_next_lsn(const struct wal_cursor *cursor)
 {
     return cursor->next_lsn;

@@ -83,7 +83,8 @@ void wal_close(struct wal *wal);
  * being prepared, or there is no room on the disk (wal_room). After NULL try again when the
  * descriptor was readable. The record must fit a batch and a segment, their headers included. No
  * other wal call may come between. The bytes are 8-byte aligned and zeroed not. Once finished they
- * stay readable there, unchanged, until the next wal_submit or wal_flush. */
+ * stay readable there, unchanged, until the next wal_submit or wal_flush (without owner_submits
+ * also wal_complete). */
 uint8_t *wal_reserve(struct wal *wal, uint16_t kind, uint32_t length);
 /* Ends the reserved record and returns its LSN. */
 uint64_t wal_finish(struct wal *wal);
@@ -123,6 +124,9 @@ uint64_t wal_cursor_extend(struct wal *wal, struct wal_cursor *cursor);
  * owner's, while the owner uses the log; one call at a time. CAIRN_ECORRUPT, CAIRN_EIO. */
 int wal_cursor_read(struct wal_cursor *cursor, uint64_t limit_bytes, wal_visit visit, void *context,
                     struct error *error);
+/* Leaves out what lies below `lsn`, without reading more than the segment that holds it. Nothing if
+ * that was read already. On the thread that reads, not while a wal_cursor_read runs. */
+void wal_cursor_skip(struct wal_cursor *cursor, uint64_t lsn);
 /* LSN of the next record it will visit. Not while a wal_cursor_read runs. */
 uint64_t wal_cursor_next_lsn(const struct wal_cursor *cursor);
 /* Unpins what it held back. NULL is fine. */

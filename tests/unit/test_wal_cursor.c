@@ -158,6 +158,42 @@ static void test_a_cursor_starts_at_any_record(void **state)
     finish(&f, disk);
 }
 
+/* Forwards only; what is left out is neither read nor kept. */
+static void test_a_cursor_skips_to_any_record(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct memory_disk *disk;
+    start(&f, &disk);
+    fixture_fill(&f, 300, 1000);
+    struct wal_cursor *cursor = open_cursor(&f, 0);
+    wal_cursor_extend(f.wal, cursor);
+    for (uint64_t to = 10; to <= 290; to += 28) {
+        wal_cursor_skip(cursor, to);
+        wal_cursor_skip(cursor, 1);
+        visit_anew(&f);
+        assert_int_equal(read_some(&f, cursor, 2500), 0);
+        assert_int_equal(f.first, to);
+        assert_int_equal(f.count, 3);
+        wal_cursor_skip(cursor, to); /* behind it */
+        assert_int_equal(wal_cursor_next_lsn(cursor), to + 3);
+    }
+    struct wal_cursor *leap = open_cursor(&f, 0);
+    wal_cursor_extend(f.wal, leap);
+    uint64_t all = wal_bytes(f.wal);
+    wal_cursor_skip(leap, 280);
+    wal_cut(f.wal, f.durable);
+    assert_true(wal_bytes(f.wal) < all);
+    uint64_t opened = memory_disk_calls(disk, MEMORY_OPEN);
+    assert_int_equal(read_some(&f, leap, EVERYTHING), 0);
+    assert_int_equal(f.first, 280);
+    assert_int_equal(f.count, 21);
+    assert_int_equal(memory_disk_calls(disk, MEMORY_OPEN), opened + 2);
+    wal_cursor_close(f.wal, leap);
+    wal_cursor_close(f.wal, cursor);
+    finish(&f, disk);
+}
+
 static void test_a_read_ends_at_about_its_limit(void **state)
 {
     (void)state;
@@ -578,6 +614,7 @@ int main(void)
         cmocka_unit_test(test_appends_go_on_between_reads),
         cmocka_unit_test(test_only_what_is_durable_is_read),
         cmocka_unit_test(test_a_cursor_starts_at_any_record),
+        cmocka_unit_test(test_a_cursor_skips_to_any_record),
         cmocka_unit_test(test_a_read_ends_at_about_its_limit),
         cmocka_unit_test(test_a_record_that_is_refused_comes_again),
         cmocka_unit_test(test_a_cut_keeps_what_an_open_cursor_has_not_read),
