@@ -80,6 +80,8 @@ struct replica_follower {
     uint64_t install;         /* its last install, as it says; 0: never (R10) */
     bool member;              /* of the configuration in force */
     bool counted;             /* a member, or one that was or will be proposed as one (R8, R11) */
+    bool proposed;            /* as a member, in the present epoch: counts until the next (R11) */
+    bool unwanted;            /* the manager wishes it removed */
     enum replica_mode mode;
     uint64_t matched_index;  /* synced there and matched under this primary process (R4) */
     uint64_t next_index;     /* the next one to send */
@@ -98,6 +100,7 @@ struct replica {
     enum replica_role role;
     struct replica_configuration configuration; /* the newest heard */
     uint64_t seen_history, seen_epoch;          /* R2: never goes back */
+    uint64_t recorded_epoch;                    /* of these, handed to the driver to be recorded */
     uint64_t durable_epoch;                     /* of these, recorded durably */
     struct replica_position last;               /* of the log */
     uint64_t last_log_ms;                       /* log time of the last entry */
@@ -120,6 +123,8 @@ struct replica {
     uint64_t member_since_ms; /* L5: when it learnt of its membership; 0: by the first
                                  configuration, or no member */
     uint64_t asked_ms;        /* when the manager was last asked who we are */
+    uint64_t stepped_ms;      /* the last event */
+    uint64_t awake_since_ms;  /* events came without a long gap since then */
     /* As the primary. */
     uint64_t barrier_index;   /* R6: own no-op; 0: does not lead */
     uint64_t promoted_epoch;  /* of the promotion: acknowledgements from there on count */
@@ -129,6 +134,8 @@ struct replica {
     struct replica_follower followers[REPLICA_FOLLOWERS_LIMIT];
     struct replica_member yields_to; /* a switch was begun: answers no more; store 0: no */
     uint64_t yield_after_ms;         /* then it is proposed even if entries are uncommitted */
+    struct replica_member wished;    /* to be proposed as a learner; store 0: none */
+    uint64_t wished_until_ms;        /* the manager repeats what it wishes still */
     /* R11: what is wanted of the manager; proposed again until an epoch above is heard. */
     bool proposing;
     struct replica_configuration proposal;
@@ -177,7 +184,8 @@ struct replica_ack {
 struct replica_append {
     struct replica_member from;
     uint64_t history, epoch;
-    struct replica_position previous; /* R4 */
+    struct replica_position previous; /* R4; epoch 0: the sender has it no more in memory, which is
+                                         fine where the receiver knows it to be committed */
     uint64_t commit_index;
     uint32_t count;
     const uint64_t *epochs; /* [count], of the entries; they do not fall and end at most at epoch */

@@ -1,0 +1,46 @@
+/* Switches that break a rule, so that the simulator can show that it notices. Compiled in its own
+ * variant of the cores only; in all others RULE_BROKEN is 0 and leaves no trace. */
+#ifndef CAIRN_REPLICA_RULES_H
+#define CAIRN_REPLICA_RULES_H
+
+enum broken_rule {
+    BROKEN_NONE,
+    BROKEN_R1,         /* commits without the last follower's acknowledgement */
+    BROKEN_R2,         /* accepts appends of an epoch that is over */
+    BROKEN_R2_DURABLE, /* grants and sends before the epoch is durable */
+    BROKEN_R3,         /* leads under its former incarnation's configuration */
+    BROKEN_R4,         /* does not compare the predecessor's epoch */
+    BROKEN_R4_SHORT,   /* drops what follows a delayed, short append */
+    BROKEN_R4_MATCHED, /* acknowledges the last index held, not the one matched */
+    BROKEN_R5,         /* applies what it has synced */
+    BROKEN_R6,         /* serves before its no-op is committed */
+    BROKEN_R7,         /* commits without a silent member before it is removed */
+    BROKEN_R8_COUNT,   /* does not count a learner before it is proposed */
+    BROKEN_R8_WAIT,    /* proposes a learner that has not caught up */
+    BROKEN_R9,         /* a removed copy proposes itself (manager: is accepted) */
+    BROKEN_R10,        /* keeps a peer's match and lease when its process changes */
+    BROKEN_R11,        /* stops counting a proposed copy while that is undecided */
+    BROKEN_R12,        /* applies all that is told as committed, matched or not */
+    BROKEN_R13,        /* a damaged copy goes on */
+    BROKEN_L1,         /* serves without leases */
+    BROKEN_L1_BEFORE,  /* counts a lease from the answer's arrival */
+    BROKEN_L2,         /* takes over without waiting for grace */
+    BROKEN_L5,         /* leads without waiting out its promises */
+    BROKEN_YIELD,      /* goes on answering after a switch was proposed */
+    BROKEN_S1,         /* the driver's, in the simulator's host: */
+    BROKEN_S2,
+    BROKEN_S3,
+    BROKEN_S4,
+    BROKEN_W1,
+    BROKEN_W6,
+    BROKEN_COUNT,
+};
+
+#ifdef CAIRN_BREAK_RULES
+extern enum broken_rule cairn_broken_rule;
+#define RULE_BROKEN(rule) (cairn_broken_rule == BROKEN_##rule)
+#else
+#define RULE_BROKEN(rule) 0
+#endif
+
+#endif
