@@ -11,7 +11,7 @@ LISTEN = """
 import socket
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.bind(("0.0.0.0", 4000))
-s.settimeout(1.5)
+s.settimeout(0.4)
 print("ready", flush=True)
 got = []
 try:
