@@ -19,7 +19,7 @@ enum {
 
 static void end_if_closed(struct peers *peers);
 
-void peer_release(struct peer *peer)
+void peers_release(struct peer *peer)
 {
     struct peers *peers = peer->peers;
 
@@ -33,7 +33,7 @@ void peer_release(struct peer *peer)
 
 static void on_client_closed(void *context)
 {
-    peer_release(context);
+    peers_release(context);
 }
 
 static void close_channel(struct peer *peer, enum peer_channel channel)
@@ -45,8 +45,8 @@ static void close_channel(struct peer *peer, enum peer_channel channel)
         rpc_client_close(client, on_client_closed, peer);
 }
 
-int peer_call(struct peer *peer, enum peer_channel channel, uint32_t procedure, const void *args,
-              uint64_t timeout_ms, rpc_done done, void *context, struct rpc_client **client)
+int peers_call(struct peer *peer, enum peer_channel channel, uint32_t procedure, const void *args,
+               uint64_t timeout_ms, rpc_done done, void *context, struct rpc_client **client)
 {
     static const struct rpc_client_options options = {.calls_limit = CALLS_LIMIT};
 
@@ -65,7 +65,7 @@ int peer_call(struct peer *peer, enum peer_channel channel, uint32_t procedure, 
                            NULL);
 }
 
-void peer_timed_out(struct peer *peer, enum peer_channel channel, const struct rpc_client *client)
+void peers_timed_out(struct peer *peer, enum peer_channel channel, const struct rpc_client *client)
 {
     if (peer->channels[channel] == client && rpc_client_connected(client))
         close_channel(peer, channel);
@@ -102,7 +102,7 @@ static void retire(struct peer *peer)
     snapshot_streams_close(peer);
     for (enum peer_channel channel = 0; channel < PEER_CHANNELS; channel++)
         close_channel(peer, channel);
-    peer_release(peer);
+    peers_release(peer);
 }
 
 /* One peer for each other server of the map; made anew when its address changed. */

@@ -73,7 +73,7 @@ static void on_answer(void *context, int status, const void *result, const struc
         log_debug("peers", "append lost server=%u error=\"%s\"", peer->server, error->message);
         hold_back(peer, now_ms);
         if (status == CAIRN_EUNKNOWN)
-            peer_timed_out(peer, PEER_APPENDS, call->client);
+            peers_timed_out(peer, PEER_APPENDS, call->client);
     }
     if (!peer->peers->closing) {
         if (status == CAIRN_OK)
@@ -107,8 +107,8 @@ bool append_stream_send(struct peer *peer, bool catching_up, uint64_t now_ms)
     int status = CAIRN_ENOMEM;
 
     if (call != NULL)
-        status = peer_call(peer, PEER_APPENDS, REPLICA_APPEND, &builder->args, APPEND_TIMEOUT_MS,
-                           on_answer, call, &call->client);
+        status = peers_call(peer, PEER_APPENDS, REPLICA_APPEND, &builder->args, APPEND_TIMEOUT_MS,
+                            on_answer, call, &call->client);
     if (status == CAIRN_OK) {
         peer->append.calls++;
         peer->append.bytes += call->bytes;

@@ -28,7 +28,7 @@ static void on_answer(void *context, int status, const void *result, const struc
     if (status != CAIRN_OK)
         log_debug("peers", "beacon lost server=%u error=\"%s\"", peer->server, error->message);
     if (status == CAIRN_EUNKNOWN)
-        peer_timed_out(peer, PEER_BEACONS, call->client);
+        peers_timed_out(peer, PEER_BEACONS, call->client);
     if (status == CAIRN_OK && !peer->peers->closing) {
         uint64_t now_ms = clock_now_ms();
 
@@ -57,8 +57,8 @@ static void send_beacon(struct peer *peer, uint64_t now_ms)
         *call = (struct beacon_call){.peer = peer, .count = count};
         memcpy(call->pairs, peers->pairs, count * sizeof call->pairs[0]);
         /* An answer after that long renews nothing any more. */
-        status = peer_call(peer, PEER_BEACONS, REPLICA_BEACON, &args, args.lease_ms, on_answer,
-                           call, &call->client);
+        status = peers_call(peer, PEER_BEACONS, REPLICA_BEACON, &args, args.lease_ms, on_answer,
+                            call, &call->client);
     }
     if (status == CAIRN_OK) {
         peer->beacon.calls++;

@@ -55,7 +55,7 @@ static void on_read(uv_work_t *work, int cancelled)
     }
     if (peer->retired)
         catch_up_stream_close(peer);
-    peer_release(peer);
+    peers_release(peer);
 }
 
 static void start_reading(struct peer *peer)

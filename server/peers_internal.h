@@ -115,12 +115,12 @@ struct peers {
 void peers_wake_at(struct peers *peers, uint64_t due_ms);
 /* rpc_client_call on one of the server's connections, opening it. `*client` is the connection, to
  * be compared only. */
-int peer_call(struct peer *peer, enum peer_channel channel, uint32_t procedure, const void *args,
-              uint64_t timeout_ms, rpc_done done, void *context, struct rpc_client **client);
+int peers_call(struct peer *peer, enum peer_channel channel, uint32_t procedure, const void *args,
+               uint64_t timeout_ms, rpc_done done, void *context, struct rpc_client **client);
 /* A call on `client` ran out of time although it is connected: what left of it may be stuck in the
  * network for long, so the next call gets a new connection. */
-void peer_timed_out(struct peer *peer, enum peer_channel channel, const struct rpc_client *client);
-void peer_release(struct peer *peer);
+void peers_timed_out(struct peer *peer, enum peer_channel channel, const struct rpc_client *client);
+void peers_release(struct peer *peer);
 
 /* --- what runs towards a server, each looked at once a turn --- */
 

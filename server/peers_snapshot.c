@@ -64,7 +64,7 @@ static void on_read(uv_work_t *work, int cancelled)
                   snapshot_partition(stream->sender), peer->server, stream->error.message);
     if (stream->status != CAIRN_OK || peer->retired)
         close_stream(stream);
-    peer_release(peer);
+    peers_release(peer);
 }
 
 static void start_reading(struct snapshot_stream *stream)
@@ -136,8 +136,8 @@ static void send_piece(struct snapshot_stream *stream)
         close_stream(stream);
         return;
     }
-    status = peer_call(peer, PEER_SNAPSHOTS, REPLICA_SNAPSHOT, &args, CALL_TIMEOUT_MS, on_answer,
-                       stream, &client);
+    status = peers_call(peer, PEER_SNAPSHOTS, REPLICA_SNAPSHOT, &args, CALL_TIMEOUT_MS, on_answer,
+                        stream, &client);
     if (status == CAIRN_OK)
         stream->state = SNAPSHOT_CALLING;
     else
