@@ -25,6 +25,8 @@ struct cli_options {
     bool timeout_given, json, no_cache, hex;
     uint64_t if_version, ttl_s, limit;
     bool if_version_given, ttl_given, limit_given, with_version;
+    uint64_t from;
+    bool from_given, dry_run, no_wait, accept_data_loss;
 };
 
 struct cli {
@@ -67,8 +69,7 @@ void cli_json_bytes(json_t *object, const char *name, const void *data, size_t l
 /* Prints the object on one line and releases it. */
 void cli_json_print(json_t *object);
 
-/* --- cli_commands.c, cli_scan.c, cli_status.c
- * ----------------------------------------------------- */
+/* --- cli_commands.c, cli_scan.c, cli_status.c, cli_admin.c ------------------------------------ */
 
 /* Runs one command and flushes stdout; returns the exit code. */
 int cli_run(struct cli *cli, const struct cli_words *words);
@@ -81,6 +82,11 @@ int cli_argument(const struct cli *cli, const char *text, struct buffer *out, co
 
 int cli_scan(struct cli *cli, const struct cli_words *words);
 int cli_status(struct cli *cli, const struct cli_words *words);
+/* The sentences of status, from its JSON. (cli_status_notes.c) */
+void cli_status_notes(const json_t *status);
+int cli_admin(struct cli *cli, const struct cli_words *words);
+/* The same as of cli_check, for the words behind `admin`. */
+int cli_admin_check(const struct cli *cli, const struct cli_words *words);
 
 /* --- cli_workload.c, cli_shell.c
  * ------------------------------------------------------------------ */

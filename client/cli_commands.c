@@ -261,6 +261,8 @@ static const struct command commands[] = {
     {"delete", 1, -1, "KEY...", "", run_delete},
     {"scan", 2, 2, "FROM TO", "limit", cli_scan},
     {"status", 0, 0, "", "", cli_status},
+    {"admin", 1, -1, "a command: see cairn admin --help", "dry-run no-wait accept-data-loss from",
+     cli_admin},
     {"workload", 0, 0, "", "", run_workload},
     {"shell", 0, 0, "", "", run_shell},
 };
@@ -300,7 +302,7 @@ int cli_check(const struct cli *cli, const struct cli_words *words)
     if (cli_options_check(&cli->options, command->name, command->options, &error) != CAIRN_OK) {
         return cli_error(CLI_INVALID, "%s", error.message);
     }
-    return CLI_DONE;
+    return command->run == cli_admin ? cli_admin_check(cli, words) : CLI_DONE;
 }
 
 int cli_run(struct cli *cli, const struct cli_words *words)

@@ -6,8 +6,9 @@
 
 #include "base/options.h"
 #include "client/cli.h"
+#include "proto/limits.h"
 
-enum { SPECS_MAX = 16 };
+enum { SPECS_MAX = 20 };
 
 static const char summary[] =
     "Usage: cairn [OPTION]... COMMAND [ARGUMENT]...\n"
@@ -21,6 +22,7 @@ static const char summary[] =
     "  delete KEY...     remove; prints how many existed\n"
     "  scan FROM TO      print KEY<TAB>VALUE lines, both ends inclusive; '' leaves an end open\n"
     "  status            print the cluster: servers, partitions, primaries, epochs, lag\n"
+    "  admin COMMAND     move partitions, drain, add and remove servers: see cairn admin --help\n"
     "  workload          calls from stdin, one a line, answers on stdout; the default if stdin is\n"
     "                    no terminal\n"
     "  shell             interactive; the default on a terminal\n"
@@ -40,6 +42,32 @@ static const char epilog[] =
     "or server is unavailable; 3 timed out or outcome unknown; 130 and 143 after SIGINT and\n"
     "SIGTERM. In workload mode: 0 after STOP; at the end of the input 0, or what the last failed\n"
     "call would have given.\n";
+
+static const char admin_summary[] =
+    "Usage: cairn [OPTION]... admin COMMAND [ARGUMENT]...\n"
+    "Asks the manager to change where a cluster's copies are. Repeating a command is harmless.\n"
+    "\n"
+    "Commands:\n"
+    "  move PARTITION SERVER    that server shall lead the partition\n"
+    "  drain SERVER             move all copies away from it and place none there\n"
+    "  undrain SERVER           copies may be placed there again\n"
+    "  add-server HOST:PORT     one more server, with the next id, which is printed\n"
+    "  remove-server SERVER     take a drained server out; its id is never used again\n"
+    "  rebalance                spread copies and primaries evenly\n"
+    "  unsafe-recover PARTITION --accept-data-loss [--from SERVER]\n"
+    "                           go on with one copy when all others are lost for good: what only\n"
+    "                           they hold is gone. Their servers must be off and stay off\n"
+    "\n"
+    "move, drain and rebalance wait until it is done and say on stderr how much is left, for as\n"
+    "long as it takes or --timeout says; the manager carries on if they are ended.\n";
+
+static const char admin_epilog[] =
+    "With --json: {\"dry_run\", \"message\", \"moves\": [{\"partition\", \"from\", \"to\", "
+    "\"leads\"}],\n\"server\" (add-server, unsafe-recover), \"moving\" (after waiting: partitions "
+    "still to move)}.\n"
+    "\n"
+    "Exit status: 0 done; 2 refused, invalid, or the manager is unavailable; 3 timed out,\n"
+    "interrupted while waiting, or outcome unknown.\n";
 
 static size_t fill_specs(struct cli_options *o, bool in_shell, struct option_spec *specs)
 {
@@ -83,6 +111,25 @@ static size_t fill_specs(struct cli_options *o, bool in_shell, struct option_spe
          .value = "N",
          .given = &o->limit_given,
          .help = "scan: print at most N pairs (default all)"},
+        {.name = "dry-run",
+         .kind = OPTION_FLAG,
+         .target = &o->dry_run,
+         .help = "admin: say what would be done, change nothing"},
+        {.name = "no-wait",
+         .kind = OPTION_FLAG,
+         .target = &o->no_wait,
+         .help = "admin: do not wait until the copies have moved"},
+        {.name = "accept-data-loss",
+         .kind = OPTION_FLAG,
+         .target = &o->accept_data_loss,
+         .help = "admin unsafe-recover: needed"},
+        {.name = "from",
+         .kind = OPTION_NUMBER,
+         .target = &o->from,
+         .maximum = CAIRN_SERVERS_LIMIT - 1,
+         .value = "SERVER",
+         .given = &o->from_given,
+         .help = "admin unsafe-recover: whose copy (default: the manager chooses)"},
         {.name = "manager",
          .kind = OPTION_STRING,
          .target = &o->managers,
@@ -106,18 +153,35 @@ static size_t fill_specs(struct cli_options *o, bool in_shell, struct option_spe
     return count;
 }
 
+/* The first word that names a command, wherever the options stand. */
+static bool about_admin_only(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *name;
+
+        for (size_t k = 0; (name = cli_command_name(k)) != NULL; k++) {
+            if (strcmp(argv[i], name) == 0) {
+                return strcmp(name, "admin") == 0;
+            }
+        }
+    }
+    return false;
+}
+
 int cli_options_parse(struct cli_options *options, int argc, char **argv, bool in_shell,
                       struct cli_words *words, bool *leave, struct error *error)
 {
-    static const struct options_usage usage = {"cairn", summary, epilog};
+    static const struct options_usage general = {"cairn", summary, epilog};
+    static const struct options_usage admin = {"cairn", admin_summary, admin_epilog};
+    bool about_admin = !in_shell && about_admin_only(argc, argv);
     struct option_spec specs[SPECS_MAX];
     enum options_result result = OPTIONS_RUN;
     size_t count = fill_specs(options, in_shell, specs);
 
     words->count = 0;
     words->words = argv + 1;
-    int status =
-        options_parse(&usage, specs, count, argc, argv, false, &words->count, &result, error);
+    int status = options_parse(about_admin ? &admin : &general, specs, count, argc, argv, false,
+                               &words->count, &result, error);
     *leave = result == OPTIONS_EXIT;
     return status;
 }
@@ -160,6 +224,10 @@ int cli_options_check(const struct cli_options *options, const char *command, co
         {"ttl", options->ttl_given},
         {"limit", options->limit_given},
         {"with-version", options->with_version},
+        {"dry-run", options->dry_run},
+        {"no-wait", options->no_wait},
+        {"accept-data-loss", options->accept_data_loss},
+        {"from", options->from_given},
     };
 
     for (size_t i = 0; i < sizeof(given) / sizeof(given[0]); i++) {

@@ -29,6 +29,7 @@ static const char help_text[] =
     "delete KEY...                                    remove keys\n"
     "scan FROM TO [--limit N]                         print pairs; '' leaves an end open\n"
     "status                                           print the cluster\n"
+    "admin COMMAND ...                                see cairn admin --help\n"
     "help                                             print this\n"
     "exit, quit, Ctrl-D                               leave\n"
     "\n"

@@ -38,7 +38,9 @@ static void print_server(const json_t *server)
     char log[16], memory[16], store[16];
 
     printf("%-4" JSON_INTEGER_FORMAT " %-24s %-13s", number(server, "id"), text(server, "address"),
-           text(server, "state"));
+           json_is_true(json_object_get(server, "draining")) && operations != NULL
+               ? "draining"
+               : text(server, "state"));
     if (operations == NULL) {
         printf(" %s\n", text(server, "error"));
         return;
@@ -56,38 +58,56 @@ static void print_server(const json_t *server)
                                                               : "");
 }
 
-static void print_members(const json_t *members)
+/* Backups, then learners with a mark: "1,2,3*". */
+static void print_backups(const json_t *partition)
 {
     char list[64] = "";
     size_t length = 0;
     size_t index;
-    json_t *member;
+    json_t *server;
+    static const char *const kinds[] = {"backups", "learners"};
 
-    json_array_foreach(members, index, member)
-    {
-        int added = snprintf(list + length, sizeof(list) - length, "%s%" JSON_INTEGER_FORMAT,
-                             index == 0 ? "" : ",", json_integer_value(member));
-        if (added < 0 || (size_t)added >= sizeof(list) - length) {
-            break;
+    for (size_t kind = 0; kind < 2; kind++) {
+        json_array_foreach(json_object_get(partition, kinds[kind]), index, server)
+        {
+            int added =
+                snprintf(list + length, sizeof(list) - length, "%s%" JSON_INTEGER_FORMAT "%s",
+                         length == 0 ? "" : ",", json_integer_value(server), kind == 0 ? "" : "*");
+            if (added < 0 || (size_t)added >= sizeof(list) - length) {
+                break;
+            }
+            length += (size_t)added;
         }
-        length += (size_t)added;
     }
-    printf(" %-12s", list);
+    printf(" %-12s", length == 0 ? "-" : list);
+}
+
+/* "-" when it is not known. */
+static const char *lag_text(const json_t *partition, char *out, size_t size)
+{
+    const json_t *lag = json_object_get(partition, "lag");
+
+    snprintf(out, size, "-");
+    if (json_is_integer(lag)) {
+        snprintf(out, size, "%" JSON_INTEGER_FORMAT, json_integer_value(lag));
+    }
+    return out;
 }
 
 static void print_partition(const json_t *partition)
 {
+    char lag[24];
+
     printf("%-9" JSON_INTEGER_FORMAT " %7" JSON_INTEGER_FORMAT, number(partition, "partition"),
            number(partition, "primary"));
-    print_members(json_object_get(partition, "members"));
-    printf(" %5" JSON_INTEGER_FORMAT " %-11s", number(partition, "epoch"),
-           text(partition, "state"));
+    print_backups(partition);
+    printf(" %5" JSON_INTEGER_FORMAT " %5s %-11s", number(partition, "epoch"),
+           lag_text(partition, lag, sizeof(lag)), text(partition, "state"));
     if (json_object_get(partition, "role") != NULL) {
-        printf(" %-9s %10" JSON_INTEGER_FORMAT " %10" JSON_INTEGER_FORMAT " %10" JSON_INTEGER_FORMAT
-               " %5" JSON_INTEGER_FORMAT,
+        printf(" %-9s %10" JSON_INTEGER_FORMAT " %10" JSON_INTEGER_FORMAT
+               " %10" JSON_INTEGER_FORMAT,
                text(partition, "role"), number(partition, "commit_index"),
-               number(partition, "applied_index"), number(partition, "checkpoint_index"),
-               number(partition, "lag"));
+               number(partition, "applied_index"), number(partition, "checkpoint_index"));
     }
     putchar('\n');
 }
@@ -96,6 +116,7 @@ static void print_tables(const json_t *status)
 {
     const json_t *servers = json_object_get(status, "servers");
     const json_t *partitions = json_object_get(status, "partitions");
+    bool any_learner = false;
     size_t index;
     json_t *item;
 
@@ -113,11 +134,17 @@ static void print_tables(const json_t *status)
         puts("\nThe partitions are not placed yet: not all servers have registered.");
         return;
     }
-    printf("\n%-9s %7s %-12s %5s %-11s %-9s %10s %10s %10s %5s\n", "PARTITION", "PRIMARY",
-           "MEMBERS", "EPOCH", "STATE", "ROLE", "COMMITTED", "APPLIED", "CHECKPOINT", "LAG");
+    putchar('\n');
+    cli_status_notes(status);
+    printf("\n%-9s %7s %-12s %5s %5s %-11s %-9s %10s %10s %10s\n", "PARTITION", "PRIMARY",
+           "BACKUPS", "EPOCH", "LAG", "STATE", "ROLE", "COMMITTED", "APPLIED", "CHECKPOINT");
     json_array_foreach(partitions, index, item)
     {
         print_partition(item);
+        any_learner = any_learner || json_array_size(json_object_get(item, "learners")) > 0;
+    }
+    if (any_learner) {
+        puts("* is still catching up");
     }
 }
 

@@ -1,17 +1,21 @@
 /* The cluster's state as JSON: what the manager says, and what every server says of itself.
  *
  *   {"cluster": "9f…", "uptime_ms": n, "version": n, "partition_count": n, "replicas": n,
- *    "servers": [{"id", "address", "state": "ok"|"unreachable"|"unregistered", "silent_ms",
- *       "store", "incarnation", and if it answered: "uptime_ms", "operations": {"put", "get",
- *       "swap", "delete", "scan"}, "log_bytes", "log_syncs", "memtable_bytes", "store_bytes",
- *       "disk_free_bytes", "checkpoints", "checksum_errors", "read_only"; else "error"}],
- *    "partitions": [{"partition", "primary", "members": [id], "learners": [id], "epoch",
- *       "state": "ok"|"starting"|"unreachable", and if the primary answered: "role",
- *       "last_index", "commit_index", "applied_index", "checkpoint_index", "sessions", "lag"}]}
+ *    "replace_after_ms": n, "missing_copies": partitions with fewer members than "replicas",
+ *    "moving": [partition whose copies are not yet where they shall be],
+ *    "servers": [{"id", "address", "state": "ok"|"unreachable"|"unregistered"|"removed",
+ *       "silent_ms", "store", "incarnation", "draining", "copies", "primaries", and if it answered:
+ *       "uptime_ms", "operations": {"put", "get", "swap", "delete", "scan"}, "log_bytes",
+ *       "log_syncs", "memtable_bytes", "store_bytes", "disk_free_bytes", "checkpoints",
+ *       "checksum_errors", "read_only"; else "error"}],
+ *    "partitions": [{"partition", "primary", "backups": [id], "members": [id], "learners": [id],
+ *       "epoch", "state": "ok"|"starting"|"unreachable", "copies": members, "wanted", "lag", and if
+ *       the primary answered: "role", "last_index", "commit_index", "applied_index",
+ *       "checkpoint_index", "sessions"}]}
  *
  * Identifiers of 64 bits are hexadecimal strings, since not every JSON reader keeps such numbers.
- * "lag" counts the entries by which the slowest reachable member is behind the primary's commit
- * index. */
+ * "lag" counts the entries by which the slowest member is behind the primary's log; null when the
+ * primary does not answer, does not lead, or does not know. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -125,7 +129,8 @@ static bool ask_managers(cairn_t *db, struct manager_question *question, uint64_
     return go_on;
 }
 
-static int await_manager(cairn_t *db, struct status_report *report, uint64_t deadline_ms)
+int status_ask_manager(cairn_t *db, const char *name, struct status_report *report,
+                       uint64_t deadline_ms)
 {
     struct manager_question question = {.report = report};
     struct backoff backoff;
@@ -139,15 +144,15 @@ static int await_manager(cairn_t *db, struct status_report *report, uint64_t dea
         int code = question.error.code;
         if (code == CAIRN_ECONFLICT || code == CAIRN_EVERSION || code == CAIRN_ENOMEM ||
             (code == CAIRN_EPROTO && db->timeout_ms != 0)) {
-            return error_set(&db->error, code, "status: %s", question.error.message);
+            return error_set(&db->error, code, "%s: %s", name, question.error.message);
         }
         uint64_t left_ms = client_left_ms(deadline_ms);
         uint64_t delay_ms = backoff_next_ms(&backoff, &db->random);
         if (!go_on || !client_wait(db, NULL, delay_ms < left_ms ? delay_ms : left_ms)) {
-            return error_set(&db->error, CAIRN_ECANCELED, "status: interrupted");
+            return error_set(&db->error, CAIRN_ECANCELED, "%s: interrupted", name);
         }
         if (client_left_ms(deadline_ms) == 0) {
-            return error_set(&db->error, CAIRN_ETIMEDOUT, "status: out of time: %s",
+            return error_set(&db->error, CAIRN_ETIMEDOUT, "%s: out of time: %s", name,
                              question.error.message);
         }
     }
@@ -193,6 +198,9 @@ static int ask_servers(cairn_t *db, struct status_report *report, uint64_t deadl
     for (size_t i = 0; i < report->server_count; i++) {
         asked[i].server = &report->servers[i];
         asked[i].pending = &pending;
+        if (report->servers[i].removed) {
+            continue;
+        }
         if (rpc_client_open(&db->loop, &report->servers[i].address, NULL, &asked[i].rpc) !=
             CAIRN_OK) {
             asked[i].rpc = NULL;
@@ -225,7 +233,7 @@ int cairn_status(cairn_t *db, const char **json)
     }
     uint64_t deadline_ms = client_deadline(db);
     status_report_init(&report);
-    int status = await_manager(db, &report, deadline_ms);
+    int status = status_ask_manager(db, "status", &report, deadline_ms);
     if (status == CAIRN_OK) {
         status = ask_servers(db, &report, deadline_ms);
     }

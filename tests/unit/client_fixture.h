@@ -89,8 +89,15 @@ struct fake {
     uint64_t cluster, version;
     int manager_status; /* MANAGER_OK, or what it answers instead */
     unsigned map_calls;
-    unsigned tell_at_call;          /* the map is as `truth` says from this map call on; 0: never */
-    uint32_t told[FAKE_PARTITIONS]; /* primaries in the map */
+    unsigned tell_at_call; /* the map is as `truth` says from this map call on; 0: never */
+    int admin_status;      /* MANAGER_OK, or how admin calls are refused */
+    unsigned admin_calls;
+    bool admin_drops;        /* admin calls are executed, then the connection breaks */
+    struct admin_args admin; /* the last; its address is in admin_address */
+    char admin_address[ADDRESS_TEXT_MAX];
+    uint32_t moving[FAKE_PARTITIONS]; /* what is reported, one less each time */
+    uint32_t moving_count;
+    uint32_t told[FAKE_PARTITIONS];  /* primaries in the map */
     uint32_t truth[FAKE_PARTITIONS]; /* who serves */
     uint64_t epochs[FAKE_PARTITIONS];
     struct fake_session sessions[FAKE_PARTITIONS];
@@ -525,8 +532,16 @@ static inline void fake_pack_map(struct fake *fake, struct buffer *out)
     struct map_server servers[FAKE_SERVERS];
     struct configuration configurations[FAKE_PARTITIONS];
     struct target targets[FAKE_PARTITIONS];
-    struct cluster_map map = {fake->cluster, fake->version, FAKE_PARTITIONS, 1,
-                              FAKE_SERVERS,  servers,       configurations,  targets};
+    struct cluster_map map = {
+        .cluster = fake->cluster,
+        .version = fake->version,
+        .partitions = FAKE_PARTITIONS,
+        .replicas = 1,
+        .server_count = FAKE_SERVERS,
+        .servers = servers,
+        .configurations = configurations,
+        .targets = targets,
+    };
     struct error error = {0};
 
     memset(targets, 0, sizeof(targets));
@@ -604,14 +619,74 @@ static inline void fake_on_manager_status(void *context, struct rpc_call *call, 
     report->servers.servers_len = FAKE_SERVERS;
     report->servers.servers_val = states;
     report->map = (struct view){packed.data, (uint32_t)packed.length};
+    report->moving.moving_len = fake->moving_count;
+    report->moving.moving_val = fake->moving;
     rpc_reply(call, &result);
+    fake->moving_count -= fake->moving_count > 0;
     buffer_free(&packed);
     pthread_mutex_unlock(&fake->mutex);
 }
 
+static inline void fake_listen_manager(struct fake *fake);
+
+static inline void fake_on_manager_dropped(void *context)
+{
+    struct fake *fake = context;
+    fake->open--;
+    fake_listen_manager(fake);
+}
+
+/* Plans to move what the test says is moving, to server 2. */
+static inline void fake_on_admin(void *context, struct rpc_call *call, const void *data)
+{
+    struct fake *fake = context;
+    const admin_args *args = data;
+    admin_result result = {.status = MANAGER_OK};
+    planned_move moves[FAKE_PARTITIONS];
+
+    pthread_mutex_lock(&fake->mutex);
+    fake->admin_calls++;
+    fake->admin = *args;
+    snprintf(fake->admin_address, sizeof(fake->admin_address), "%.*s", (int)args->address.length,
+             (const char *)args->address.data);
+    result.status = (manager_status)fake->admin_status;
+    if (fake->admin_drops) {
+        fake->admin_drops = false;
+        fake_kept.calls[fake_kept.count++] = call;
+        rpc_server_close(fake->manager, fake_on_manager_dropped, fake);
+        pthread_mutex_unlock(&fake->mutex);
+        return;
+    }
+    if (result.status == MANAGER_OK) {
+        admin_done *done = &result.admin_result_u.done;
+        done->server = 7;
+        done->message = view_of_text("as you say");
+        done->moves.moves_len = fake->moving_count;
+        done->moves.moves_val = moves;
+        for (uint32_t i = 0; i < fake->moving_count; i++) {
+            moves[i] = (planned_move){fake->moving[i], 0, 2, i == 0};
+        }
+    } else {
+        result.admin_result_u.message = view_of_text("scripted refusal");
+    }
+    rpc_reply(call, &result);
+    pthread_mutex_unlock(&fake->mutex);
+}
+
 static const rpc_handler fake_manager_handlers[] = {
-    NULL, NULL, NULL, fake_on_map, NULL, fake_on_manager_status,
+    NULL, NULL, NULL, fake_on_map, NULL, fake_on_manager_status, fake_on_admin,
 };
+
+static inline void fake_listen_manager(struct fake *fake)
+{
+    struct error error = {0};
+
+    fake->manager_service = (struct rpc_service){&program_manager, fake_manager_handlers, fake};
+    CHECK(rpc_server_listen(&fake->loop, &fake->manager_address, &fake->manager_service, 1, NULL,
+                            &fake->manager, &error) == 0);
+    fake->manager_address.port = rpc_server_port(fake->manager);
+    fake->open++;
+}
 
 /* --- the thread
  * ----------------------------------------------------------------------------------- */
@@ -652,7 +727,6 @@ static inline struct fake *fake_start(void)
 {
     struct fake *fake = calloc(1, sizeof(*fake));
     struct address local = {.host = "127.0.0.1"};
-    struct error error = {0};
 
     CHECK(fake != NULL);
     signal(SIGPIPE, SIG_IGN);
@@ -668,12 +742,8 @@ static inline struct fake *fake_start(void)
         fake->servers[i] = (struct fake_server){.fake = fake, .id = i, .address = local};
         fake_listen(&fake->servers[i]);
     }
-    fake->manager_service = (struct rpc_service){&program_manager, fake_manager_handlers, fake};
-    CHECK(rpc_server_listen(&fake->loop, &local, &fake->manager_service, 1, NULL, &fake->manager,
-                            &error) == 0);
-    fake->open++;
-    local.port = rpc_server_port(fake->manager);
     fake->manager_address = local;
+    fake_listen_manager(fake);
     for (uint32_t p = 0; p < FAKE_PARTITIONS; p++) {
         fake->told[p] = fake->truth[p] = p % FAKE_SERVERS;
         fake->epochs[p] = 1;

@@ -61,7 +61,13 @@ static int setup(void **state)
         set_primary(p, p % SERVERS, 5);
     }
     fixture.map = (struct cluster_map){
-        77, 10, PARTITIONS, 1, SERVERS, fixture.servers, fixture.configurations, NULL,
+        .cluster = 77,
+        .version = 10,
+        .partitions = PARTITIONS,
+        .replicas = 1,
+        .server_count = SERVERS,
+        .servers = fixture.servers,
+        .configurations = fixture.configurations,
     };
     return 0;
 }
