@@ -77,6 +77,8 @@ void node_close(struct node *node)
         partition_free(&node->partitions[i]);
     free(node->partitions);
     free(node->outbox_bits);
+    free(node->run_entries.entries);
+    free(node->run_entries.epochs);
     node_free_cut_points(node);
     if (node->journal.wal != NULL)
         journal_close(&node->journal);

@@ -34,6 +34,13 @@ struct cut_point {
     struct replica_position *positions; /* [partition_count]: the last entries below the cut */
 };
 
+/* The entries of one received run, while it is taken; grows and is used again. */
+struct run_entries {
+    struct entry **entries;
+    uint64_t *epochs;
+    uint32_t capacity;
+};
+
 struct snapshot_takes; /* snapshot.h */
 
 enum { CUT_POINTS_LIMIT = 16 };
@@ -67,6 +74,7 @@ struct node {
     struct outbox outboxes[CAIRN_SERVERS_LIMIT];
     uint64_t *outbox_bits; /* their memory */
     struct link links[CAIRN_SERVERS_LIMIT];
+    struct run_entries run_entries;
     bool peer_full[CAIRN_SERVERS_LIMIT]; /* W7: said that its disk is full */
 };
 
@@ -93,6 +101,9 @@ int node_open(struct node *node, const struct node_options *options, uint64_t no
 void node_close(struct node *node);
 /* A clean stop: makes all proposed entries durable, applies what commits, checkpoints, cuts. */
 void node_stop(struct node *node, uint64_t now_ms);
+
+/* Time passes for the cores alone: leases, timers, proposals. node_tick does it, too. */
+void node_tick_replicas(struct node *node, uint64_t now_ms);
 
 /* Takes a newer cluster map (the node owns it then); an older one is freed. */
 void node_hear_map(struct node *node, struct cluster_map *map, uint64_t now_ms);

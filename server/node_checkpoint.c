@@ -106,6 +106,8 @@ static void set_bases(struct node *node, const struct cut_point *point)
         /* The position may be of a log that an install replaced since. */
         if (point->lsn <= partition->dropped_lsn + 1 && partition->dropped_lsn != 0)
             continue;
+        if (point->positions[i].index < partition->base.index)
+            continue;
         partition->base = point->positions[i];
         replica_set_base(&partition->replica, partition->base.index);
     }

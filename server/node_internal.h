@@ -12,6 +12,7 @@ int node_recover(struct node *node, const struct node_options *options, uint64_t
 void node_look_at_disk(struct node *node);
 /* Appends what the log had no room for before: the epoch seen (R2), a new primary's no-op (R6). */
 void node_pay_debts(struct node *node, struct partition *partition, uint64_t now_ms);
+void node_pay_all_debts(struct node *node, uint64_t now_ms);
 /* Does what a step of a partition's core asked for, but what an accepted Append brings. */
 void node_carry_out(struct node *node, struct partition *partition,
                     const struct replica_update *update, uint64_t now_ms);

@@ -142,6 +142,7 @@ void node_drop_log(struct node *node, struct partition *partition)
     partition->durable_index = 0;
     partition->dropped_lsn = partition->void_lsn;
     partition->owes_noop = false;
+    partition->damaged = false;
 }
 
 void node_installed(struct node *node, struct partition *partition)
@@ -279,15 +280,23 @@ static void take_on_debts(struct node *node, struct partition *partition,
         node_pay_debts(node, partition, now_ms);
 }
 
-static void change_role(struct node *node, struct partition *partition)
+static void say_role(const struct replica *replica)
 {
-    const struct replica *replica = &partition->replica;
-
     log_debug("server", "partition=%u role=%s epoch=%" PRIu64 " last_index=%" PRIu64,
               replica->partition, replica_role_name(replica->role), replica->seen_epoch,
               replica->last.index);
-    if (replica->barrier_index == 0)
+}
+
+/* It leads no more: nobody here can tell what becomes of the entries that are not applied. */
+static void notice_end_of_lead(struct node *node, struct partition *partition)
+{
+    bool leads = partition->replica.barrier_index != 0;
+
+    if (!leads)
+        partition->owes_noop = false;
+    if (partition->leads && !leads)
         step_down(node, partition);
+    partition->leads = leads;
 }
 
 static void ask_manager(struct node *node, struct partition *partition,
@@ -306,9 +315,8 @@ void node_carry_out(struct node *node, struct partition *partition,
                     const struct replica_update *update, uint64_t now_ms)
 {
     if (update->role_changed)
-        change_role(node, partition);
-    if (partition->replica.barrier_index == 0)
-        partition->owes_noop = false; /* it does not lead any more */
+        say_role(&partition->replica);
+    notice_end_of_lead(node, partition);
     if (update->truncate_index != 0)
         drop_from(node, partition, update->truncate_index);
     node_note_followers(node, partition);
@@ -369,13 +377,15 @@ static void report_durable(struct node *node, struct partition *partition, uint6
 
     partition->durable_epoch = 0;
     partition->durable_index = 0;
-    if (epoch.epoch != 0)
+    if (epoch.epoch != 0) {
         node_step(node, partition, &epoch, NULL);
+        node_note_news(node, partition); /* what waited for it may leave now (R2) */
+    }
     if (synced.index != 0)
         node_step(node, partition, &synced, NULL);
 }
 
-static void pay_all_debts(struct node *node, uint64_t now_ms)
+void node_pay_all_debts(struct node *node, uint64_t now_ms)
 {
     node->owes = false;
     for (uint32_t i = 0; i < node->partition_count; i++)
@@ -396,6 +406,6 @@ void node_durable(struct node *node, uint64_t lsn, uint64_t now_ms)
         report_durable(node, partition, now_ms);
     }
     if (node->owes)
-        pay_all_debts(node, now_ms);
+        node_pay_all_debts(node, now_ms);
     node_consider_checkpoint(node, now_ms);
 }

@@ -58,15 +58,24 @@ static void say_what_is_served(struct node *node, uint64_t now_ms)
     node->serving_said = serving;
 }
 
+void node_tick_replicas(struct node *node, uint64_t now_ms)
+{
+    for (uint32_t i = 0; i < node->partition_count; i++) {
+        struct replica_event event = {.kind = REPLICA_EVENT_TICK, .now_ms = now_ms};
+
+        node_step(node, &node->partitions[i], &event, NULL);
+    }
+    if (node->owes)
+        node_pay_all_debts(node, now_ms);
+}
+
 void node_tick(struct node *node, uint64_t now_ms)
 {
     node_look_at_disk(node);
+    node_tick_replicas(node, now_ms);
     for (uint32_t i = 0; i < node->partition_count; i++) {
         struct partition *partition = &node->partitions[i];
-        struct replica_event event = {.kind = REPLICA_EVENT_TICK, .now_ms = now_ms};
 
-        node_step(node, partition, &event, NULL);
-        node_pay_debts(node, partition, now_ms);
         if (replica_accepts(&partition->replica) && replica_serves(&partition->replica, now_ms))
             evict_idle_sessions(node, partition, now_ms);
     }

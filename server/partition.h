@@ -41,6 +41,7 @@ struct partition {
     uint64_t dropped_lsn; /* the whole log up to it was dropped, for an install; 0: never */
     /* What the core asked for and the log had no room for yet: tried again soon. */
     bool owes_epoch, owes_noop;
+    bool leads;   /* as last noticed; its end is the end of all that wait */
     bool damaged; /* found while applying; the core is told at the end (R13) */
     bool touched;
     STAILQ_ENTRY(partition) next_touched;

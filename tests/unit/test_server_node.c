@@ -73,16 +73,17 @@ static void settle(struct fixture *fixture)
 {
     struct node *node = &fixture->node;
 
-    node_end_turn(node);
-    node_durable(node, wal_flush(node->journal.wal), clock_now_ms());
+    do {
+        node_end_turn(node);
+        node_durable(node, wal_flush(node->journal.wal), clock_now_ms());
+    } while (wal_waiting(node->journal.wal));
 }
 
-/* The manager's word: this process leads all partitions in a new epoch. */
-static void lead_all(struct fixture *fixture)
+/* The manager's word: the process of this incarnation leads all partitions in the present epoch. */
+static void hear_all(struct fixture *fixture, uint64_t incarnation)
 {
-    struct replica_id self = {.server = 0, .store = STORE, .incarnation = fixture->incarnation};
+    struct replica_id self = {.server = 0, .store = STORE, .incarnation = incarnation};
 
-    fixture->epoch++;
     for (uint32_t i = 0; i < PARTITIONS; i++) {
         struct configuration configuration = {.partition = i,
                                               .history = 1,
@@ -94,6 +95,15 @@ static void lead_all(struct fixture *fixture)
         configuration.members[0].incarnation = 0;
         node_hear_configuration(&fixture->node, &configuration, clock_now_ms());
     }
+}
+
+/* After a restart the old configuration is heard first, then a new epoch (R3). */
+static void lead_all(struct fixture *fixture)
+{
+    if (fixture->incarnation > 1 && fixture->epoch > 0)
+        hear_all(fixture, fixture->incarnation - 1);
+    fixture->epoch++;
+    hear_all(fixture, fixture->incarnation);
 }
 
 static int setup(void **state)
