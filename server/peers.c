@@ -144,7 +144,6 @@ static void look_at_follower(struct peers *peers, const struct replica *replica,
         peer = peers->by_server[follower->id.server];
     if (peer == NULL)
         return; /* not in the map that is held: it will come */
-    peer->active = true;
     if (follower->mode == REPLICA_INSTALL)
         peer->installs = true;
     /* L1: all that is missing may be this lease. */
@@ -167,7 +166,7 @@ static void look(struct peers *peers, uint64_t now_ms)
     follow_map(peers);
     TAILQ_FOREACH(peer, &peers->list, entry)
     {
-        peer->active = peer->installs = peer->behind = peer->beacon.urgent = false;
+        peer->installs = peer->behind = peer->beacon.urgent = false;
     }
     for (uint32_t i = 0; i < node->partition_count; i++) {
         const struct replica *replica = &node->partitions[i].replica;
@@ -177,7 +176,7 @@ static void look(struct peers *peers, uint64_t now_ms)
     }
     TAILQ_FOREACH(peer, &peers->list, entry)
     {
-        peer->behind = peer->active && exchange_is_behind(node, peer->server);
+        peer->behind = exchange_is_behind(node, peer->server);
     }
 }
 
@@ -215,6 +214,7 @@ void peers_end_turn(struct peers *peers)
     {
         if (peer->retired)
             continue;
+        peer->active = exchange_has_follower(peers->node, peer->server);
         if (peer->active) {
             beacon_stream_run(peer, now_ms);
             append_stream_run(peer, now_ms);

@@ -89,6 +89,15 @@ void exchange_append_lost(struct node *node, uint32_t server, const struct appen
     script.lost++;
 }
 
+bool exchange_has_follower(const struct node *node, uint32_t server)
+{
+    (void)server;
+    for (uint32_t i = 0; i < node->partition_count; i++)
+        if (node->partitions[i].replica.barrier_index != 0)
+            return true;
+    return false;
+}
+
 bool exchange_is_behind(const struct node *node, uint32_t server)
 {
     (void)node;
