@@ -15,18 +15,16 @@ enum { PATH_LIMIT = 4096, LIST_TEXT_MAX = 160 };
 /* --- options --- */
 
 /* As much of the list as fits, for messages. */
-static void list_text(const struct address *addresses, size_t count, size_t stride,
-                      char out[LIST_TEXT_MAX])
+static void list_text(const struct address_list *list, char out[LIST_TEXT_MAX])
 {
     char text[ADDRESS_TEXT_MAX];
     size_t used = 0;
 
     out[0] = '\0';
-    for (size_t i = 0; i < count; i++) {
-        const void *at = (const char *)addresses + i * stride;
+    for (size_t i = 0; i < list->count; i++) {
         int length;
 
-        address_format(at, text);
+        address_format(&list->items[i], text);
         length = snprintf(out + used, LIST_TEXT_MAX - used, "%s%s", i == 0 ? "" : ",", text);
         if (length < 0 || (size_t)length >= LIST_TEXT_MAX - used) {
             (void)snprintf(out + LIST_TEXT_MAX - 4, 4, "...");
@@ -68,22 +66,65 @@ static int check_options(const struct manager_options *options, struct error *er
     return check_servers(options->servers, error);
 }
 
+/* The servers as --servers named them at founding, or those that are in the cluster now. */
+static void stored_servers(const struct cluster_map *map, bool founders, struct address_list *list)
+{
+    const size_t count = founders ? map->founders : map->server_count;
+
+    list->count = 0;
+    for (size_t i = 0; i < count; i++)
+        if (founders || !map->servers[i].removed)
+            list->items[list->count++] = map->servers[i].address;
+}
+
+static bool same_list(const struct address_list *left, const struct address_list *right)
+{
+    if (left->count != right->count)
+        return false;
+    for (size_t i = 0; i < left->count; i++)
+        if (!address_equal(&left->items[i], &right->items[i]))
+            return false;
+    return true;
+}
+
+static int compare_lists(const struct manager_options *options, const struct address_list *founders,
+                         const struct address_list *present, struct error *error)
+{
+    char given[LIST_TEXT_MAX], founded[LIST_TEXT_MAX], now[LIST_TEXT_MAX];
+
+    if (same_list(options->servers, founders) || same_list(options->servers, present))
+        return 0;
+    list_text(options->servers, given);
+    list_text(founders, founded);
+    list_text(present, now);
+    if (same_list(founders, present))
+        return error_set(
+            error, CAIRN_EINVAL,
+            "--servers %s contradicts the data directory %.64s, which stores --servers %s", given,
+            options->data, founded);
+    return error_set(error, CAIRN_EINVAL,
+                     "--servers %s contradicts the data directory %.64s, which was founded with %s "
+                     "and has %s now",
+                     given, options->data, founded, now);
+}
+
+/* Servers come and go by an operator's calls: both lists name what this cluster is. */
 static int compare_servers(const struct manager_options *options, const struct cluster_map *map,
                            struct error *error)
 {
-    const struct address_list *given = options->servers;
-    char given_text[LIST_TEXT_MAX], stored_text[LIST_TEXT_MAX];
-    bool same = given == NULL || given->count == map->server_count;
+    struct address_list *lists;
+    int status;
 
-    for (size_t i = 0; given != NULL && same && i < given->count; i++)
-        same = address_equal(&given->items[i], &map->servers[i].address);
-    if (same)
+    if (options->servers == NULL)
         return 0;
-    list_text(given->items, given->count, sizeof given->items[0], given_text);
-    list_text(&map->servers[0].address, map->server_count, sizeof map->servers[0], stored_text);
-    return error_set(error, CAIRN_EINVAL,
-                     "--servers %s contradicts the data directory %.64s, which stores --servers %s",
-                     given_text, options->data, stored_text);
+    lists = calloc(2, sizeof *lists);
+    if (lists == NULL)
+        return error_set(error, CAIRN_ENOMEM, "cluster map: out of memory");
+    stored_servers(map, true, &lists[0]);
+    stored_servers(map, false, &lists[1]);
+    status = compare_lists(options, &lists[0], &lists[1], error);
+    free(lists);
+    return status;
 }
 
 /* A flag that contradicts what is stored is an error: nothing is ignored silently. */
@@ -105,7 +146,9 @@ static int compare_stored(const struct manager_options *options, const struct cl
 
 static uint32_t wanted_replicas(const struct manager_options *options)
 {
-    return options->replicas != 0 ? options->replicas : MANAGER_REPLICAS_DEFAULT;
+    if (options->replicas != 0)
+        return options->replicas;
+    return options->servers != NULL && options->servers->count == 1 ? 1 : MANAGER_REPLICAS_DEFAULT;
 }
 
 static uint32_t wanted_partitions(const struct manager_options *options)
@@ -129,6 +172,7 @@ static int new_map(const struct manager_options *options, struct cluster_map *ma
     map->partitions = wanted_partitions(options);
     map->replicas = wanted_replicas(options);
     map->server_count = servers->count;
+    map->founders = (uint32_t)servers->count;
     for (size_t i = 0; i < servers->count; i++) {
         map->servers[i].id = (uint32_t)i;
         map->servers[i].address = servers->items[i];
@@ -139,7 +183,7 @@ static int new_map(const struct manager_options *options, struct cluster_map *ma
 
 static int check_room(struct manager_directory *directory, const char *path, struct error *error)
 {
-    if (manager_log_has_room(&directory->log, directory->membership, 1))
+    if (manager_log_has_room(&directory->log, directory->membership, 1, 0))
         return 0;
     return error_set(error, CAIRN_ENOSPC, "%s: no room on the disk for the journal", path);
 }

@@ -11,8 +11,10 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "manager/changes_log.h"
 #include "manager/directory.h"
 #include "manager/membership.h"
+#include "manager/reconcile.h"
 #include "manager/replies.h"
 #include "proto/programs.h"
 #include "rpc/server.h"
@@ -20,6 +22,7 @@
 enum {
     PENDING_LIMIT = 16384, /* replies that wait for the log; more calls get a system error */
     MARK_INTERVAL_MS = 1000,
+    RECONCILE_INTERVAL_MS = 1000,
     CONNECTIONS_LIMIT = 4096,
     CALLS_LIMIT = 64, /* per connection */
 };
@@ -38,8 +41,8 @@ struct manager {
     struct rpc_service service; /* outlives the server */
     struct rpc_server *server;
     uv_poll_t wal_poll;
-    uv_timer_t mark_timer;
-    uint32_t open_handles; /* of the two above and the server */
+    uv_timer_t mark_timer, reconcile_timer;
+    uint32_t open_handles; /* of those above and the server */
     bool stopping;
     size_t pending_count;
     struct pending *first, **last;
@@ -90,6 +93,7 @@ static void finish(struct manager *manager, struct pending *pending, int status)
 {
     struct manager_log *log = &manager->directory.log;
 
+    changes_log(manager->directory.membership);
     manager_log_append(log, manager->directory.membership);
     if (status != 0) {
         log_error("manager", "call failed procedure=%u peer=%s reason=\"%s\"", pending->procedure,
@@ -107,9 +111,11 @@ static void finish(struct manager *manager, struct pending *pending, int status)
 }
 
 /* W7: what may change the state needs room in the log first. */
-static bool check_room(struct manager *manager, struct rpc_call *call, uint32_t changes)
+static bool check_room(struct manager *manager, struct rpc_call *call, uint32_t changes,
+                       uint32_t targets)
 {
-    if (manager_log_has_room(&manager->directory.log, manager->directory.membership, changes))
+    if (manager_log_has_room(&manager->directory.log, manager->directory.membership, changes,
+                             targets))
         return true;
     log_error("manager", "refused: no room on the disk for the journal peer=%s",
               rpc_call_peer(call));
@@ -133,7 +139,7 @@ static void handle_register(void *context, struct rpc_call *call, const void *da
     struct pending *pending;
     int status;
 
-    if (!check_room(manager, call, 1))
+    if (!check_room(manager, call, 1, 0))
         return;
     pending = begin(manager, call, MANAGER_REGISTER);
     if (pending == NULL)
@@ -184,8 +190,8 @@ static void log_proposals(const struct pending *pending, const struct propose_ar
         log_warn("manager", "proposal not valid peer=%s reason=\"%s\"",
                  rpc_call_peer(pending->call), pending->reply.message);
     if (accepted > 0)
-        log_info("manager", "proposals accepted server=%u count=%u accepted=%zu", args->who.server,
-                 args->proposals.proposals_len, accepted);
+        log_debug("manager", "proposals accepted server=%u count=%u accepted=%zu", args->who.server,
+                  args->proposals.proposals_len, accepted);
 }
 
 static void handle_propose(void *context, struct rpc_call *call, const void *data)
@@ -196,7 +202,7 @@ static void handle_propose(void *context, struct rpc_call *call, const void *dat
     struct pending *pending;
     int status;
 
-    if (!check_room(manager, call, args->proposals.proposals_len))
+    if (!check_room(manager, call, args->proposals.proposals_len, 0))
         return;
     pending = begin(manager, call, MANAGER_PROPOSE);
     if (pending == NULL)
@@ -215,6 +221,60 @@ static void handle_status(void *context, struct rpc_call *call, const void *args
         finish(manager, pending,
                membership_status(manager->directory.membership, clock_now_ms(), args,
                                  &pending->reply));
+}
+
+static const char *admin_name(enum admin_kind kind)
+{
+    static const char *const names[] = {
+        [ADMIN_MOVE] = "move",
+        [ADMIN_DRAIN] = "drain",
+        [ADMIN_UNDRAIN] = "undrain",
+        [ADMIN_ADD_SERVER] = "add server",
+        [ADMIN_REMOVE_SERVER] = "remove server",
+        [ADMIN_REBALANCE] = "rebalance",
+        [ADMIN_UNSAFE_RECOVER] = "unsafe recover",
+    };
+    const size_t index = (size_t)kind;
+
+    return index < sizeof names / sizeof names[0] && names[index] != NULL ? names[index]
+                                                                          : "unknown";
+}
+
+static void handle_admin(void *context, struct rpc_call *call, const void *data)
+{
+    struct manager *manager = context;
+    struct membership *membership = manager->directory.membership;
+    const struct admin_args *args = data;
+    struct pending *pending;
+    int status;
+
+    if (!check_room(manager, call, 2, membership->map.partitions))
+        return;
+    pending = begin(manager, call, MANAGER_ADMIN);
+    if (pending == NULL)
+        return;
+    status = membership_admin(membership, clock_now_ms(), args, &pending->reply);
+    log_info("manager", "asked to %s%s status=%d peer=%s answer=\"%s\"", admin_name(args->kind),
+             args->dry_run ? " (dry run)" : "", (int)pending->reply.status, rpc_call_peer(call),
+             pending->reply.message);
+    finish(manager, pending, status);
+}
+
+/* --- targets --- */
+
+static void reconcile(uv_timer_t *timer)
+{
+    struct manager *manager = timer->data;
+    struct manager_log *log = &manager->directory.log;
+    struct membership *membership = manager->directory.membership;
+
+    if (!manager_log_has_room(log, membership, 0, membership->map.partitions))
+        return; /* W7: calls that need room are refused and say so */
+    if (membership_reconcile(membership, clock_now_ms()) != 0)
+        log_error("manager", "targets not repaired: out of memory");
+    changes_log(membership);
+    manager_log_append(log, membership);
+    release(manager, wal_durable_lsn(log->wal));
 }
 
 /* --- the log --- */
@@ -246,7 +306,7 @@ static int listen_calls(struct manager *manager, const struct address *address, 
     static const rpc_handler handlers[] = {
         [MANAGER_REGISTER] = handle_register, [MANAGER_HEARTBEAT] = handle_heartbeat,
         [MANAGER_GET_MAP] = handle_get_map,   [MANAGER_PROPOSE] = handle_propose,
-        [MANAGER_STATUS] = handle_status,
+        [MANAGER_STATUS] = handle_status,     [MANAGER_ADMIN] = handle_admin,
     };
     const struct rpc_server_options options = {.connections_limit = CONNECTIONS_LIMIT,
                                                .calls_limit = CALLS_LIMIT};
@@ -277,7 +337,7 @@ static void server_closed(void *context)
     handle_closed(context);
 }
 
-static void watch_log(struct manager *manager)
+static void watch(struct manager *manager)
 {
     const int descriptor = wal_descriptor(manager->directory.log.wal);
 
@@ -287,7 +347,11 @@ static void watch_log(struct manager *manager)
     CHECK(uv_poll_start(&manager->wal_poll, UV_READABLE, wal_ready) == 0);
     CHECK(uv_timer_init(manager->loop, &manager->mark_timer) == 0);
     CHECK(uv_timer_start(&manager->mark_timer, mark_log, MARK_INTERVAL_MS, MARK_INTERVAL_MS) == 0);
-    manager->open_handles = 3;
+    manager->reconcile_timer.data = manager;
+    CHECK(uv_timer_init(manager->loop, &manager->reconcile_timer) == 0);
+    CHECK(uv_timer_start(&manager->reconcile_timer, reconcile, RECONCILE_INTERVAL_MS,
+                         RECONCILE_INTERVAL_MS) == 0);
+    manager->open_handles = 4;
 }
 
 int manager_start(uv_loop_t *loop, const struct manager_options *options, struct manager **manager,
@@ -306,13 +370,15 @@ int manager_start(uv_loop_t *loop, const struct manager_options *options, struct
         free(new);
         return status;
     }
+    if (options->replace_after_ms != 0)
+        new->directory.membership->replace_after_ms = options->replace_after_ms;
     status = listen_calls(new, &options->listen, error);
     if (status != 0) {
         manager_directory_close(&new->directory);
         free(new);
         return status;
     }
-    watch_log(new);
+    watch(new);
     *manager = new;
     return 0;
 }
@@ -338,5 +404,6 @@ void manager_stop(struct manager *manager, void (*closed)(void *context), void *
     CHECK(manager->first == NULL);
     uv_close((uv_handle_t *)&manager->wal_poll, uv_closed);
     uv_close((uv_handle_t *)&manager->mark_timer, uv_closed);
+    uv_close((uv_handle_t *)&manager->reconcile_timer, uv_closed);
     rpc_server_close(manager->server, server_closed, manager);
 }

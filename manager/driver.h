@@ -17,10 +17,13 @@ struct manager_options {
     const struct address_list *servers; /* NULL: not given */
     uint32_t replicas;                  /* 0: not given */
     uint32_t partitions;                /* 0: not given */
+    uint64_t replace_after_ms; /* of silence, until a server's copies are made elsewhere; 0: the
+                                  default; not stored */
     const char *data;
 };
 
-enum { MANAGER_PARTITIONS_DEFAULT = 64, MANAGER_REPLICAS_DEFAULT = 1 };
+/* A cluster of one server can keep only one copy. */
+enum { MANAGER_PARTITIONS_DEFAULT = 64, MANAGER_REPLICAS_DEFAULT = 2 };
 
 /* Locks and opens the data directory, or makes a new cluster in it, and listens. What is stored and
  * what the options say must agree. On error nothing stays open. */

@@ -24,6 +24,25 @@ static int encode_replica(const struct replica_id *replica, struct buffer *out)
     return status;
 }
 
+static int encode_roster(const struct map_server *server, struct buffer *out)
+{
+    Cairn__Server message = CAIRN__SERVER__INIT;
+    size_t size;
+    int status;
+
+    message.id = server->id;
+    message.address = (char *)server->address_text; /* packing does not write */
+    message.store = server->store;
+    message.incarnation = server->incarnation;
+    message.draining = server->draining;
+    message.removed = server->removed;
+    size = cairn__server__get_packed_size(&message);
+    status = buffer_reserve(out, size);
+    if (status == 0)
+        out->length += cairn__server__pack(&message, out->data + out->length);
+    return status;
+}
+
 int journal_encode_retired(const struct replica_id *retired, struct buffer *out)
 {
     return encode_replica(retired, out);
@@ -39,6 +58,12 @@ int journal_encode(const struct membership *membership, const struct change *cha
     case CHANGE_CONFIGURATION:
         *kind = JOURNAL_CONFIGURATION;
         return configuration_pack(&change->configuration, out, NULL);
+    case CHANGE_TARGET:
+        *kind = JOURNAL_TARGET;
+        return target_pack(change->target.partition, &change->target.target, out, NULL);
+    case CHANGE_ROSTER:
+        *kind = JOURNAL_ROSTER;
+        return encode_roster(&change->roster, out);
     case CHANGE_PLACED:
         break;
     }
@@ -49,10 +74,11 @@ int journal_encode(const struct membership *membership, const struct change *cha
 size_t journal_map_bound(const struct cluster_map *map)
 {
     enum { HEAD = 64, SERVER = CAIRN_ADDRESS_LIMIT + 40, CONFIGURATION = 64, COPY = 20 };
-    const size_t copies = 1 + 2 * (size_t)map->replicas; /* primary, members, learners */
+    enum { TARGET = 16 + 3 * CAIRN_REPLICAS_LIMIT };
+    const size_t copies = 1 + 2 * CAIRN_REPLICAS_LIMIT; /* primary, members, learners */
 
     return HEAD + map->server_count * SERVER +
-           (size_t)map->partitions * (CONFIGURATION + copies * COPY);
+           (size_t)map->partitions * (CONFIGURATION + copies * COPY + TARGET);
 }
 
 /* --- replaying --- */
@@ -112,6 +138,38 @@ static int apply_configuration(struct membership *membership, const uint8_t *pay
     return status != 0 ? status : membership_apply(membership, &change, reason);
 }
 
+static int apply_target(struct membership *membership, const uint8_t *payload, size_t length,
+                        struct error *reason)
+{
+    struct change change = {.kind = CHANGE_TARGET};
+    int status = target_unpack(payload, length, membership->map.partitions,
+                               &change.target.partition, &change.target.target, reason);
+
+    return status != 0 ? status : membership_apply(membership, &change, reason);
+}
+
+static int apply_roster(struct membership *membership, const uint8_t *payload, size_t length,
+                        struct error *reason)
+{
+    struct change change = {.kind = CHANGE_ROSTER};
+    struct map_server *server = &change.roster;
+    Cairn__Server *message = cairn__server__unpack(NULL, length, payload);
+    int status;
+
+    if (message == NULL)
+        return error_set(reason, CAIRN_ECORRUPT, "a server's %zu bytes do not decode", length);
+    status = address_parse(message->address, &server->address, reason);
+    if (status == 0)
+        address_format(&server->address, server->address_text);
+    server->id = message->id;
+    server->store = message->store;
+    server->incarnation = message->incarnation;
+    server->draining = message->draining != 0;
+    server->removed = message->removed != 0;
+    cairn__server__free_unpacked(message, NULL);
+    return status != 0 ? status : membership_apply(membership, &change, reason);
+}
+
 static int apply_retired(struct membership *membership, const uint8_t *payload, size_t length,
                          struct error *reason)
 {
@@ -128,26 +186,29 @@ static int apply_retired(struct membership *membership, const uint8_t *payload, 
     return status == 0 ? 0 : error_set(reason, status, "too many retired stores");
 }
 
+typedef int (*apply_record)(struct membership *membership, const uint8_t *payload, size_t length,
+                            struct error *reason);
+
 int journal_apply(struct journal_replay *replay, uint16_t kind, const uint8_t *payload,
                   size_t length, struct error *error)
 {
+    static const apply_record appliers[] = {
+        [JOURNAL_SERVER] = apply_server,   [JOURNAL_CONFIGURATION] = apply_configuration,
+        [JOURNAL_RETIRED] = apply_retired, [JOURNAL_TARGET] = apply_target,
+        [JOURNAL_ROSTER] = apply_roster,
+    };
     struct error reason = {0};
     int status;
 
     if (kind == JOURNAL_MAP)
         return apply_map(replay, payload, length, error);
-    if (kind != JOURNAL_SERVER && kind != JOURNAL_CONFIGURATION && kind != JOURNAL_RETIRED)
+    if (kind >= sizeof appliers / sizeof appliers[0] || appliers[kind] == NULL)
         return error_set(error, CAIRN_EVERSION,
                          "manager's journal: record kind %u is of a newer version", kind);
     if (replay->membership == NULL) {
         replay->skipped++;
         return 0;
     }
-    if (kind == JOURNAL_SERVER)
-        status = apply_server(replay->membership, payload, length, &reason);
-    else if (kind == JOURNAL_CONFIGURATION)
-        status = apply_configuration(replay->membership, payload, length, &reason);
-    else
-        status = apply_retired(replay->membership, payload, length, &reason);
+    status = appliers[kind](replay->membership, payload, length, &reason);
     return status == 0 ? 0 : corrupt(error, &reason);
 }

@@ -9,9 +9,11 @@
  *                         replaces is retired
  *   3     Configuration   the next configuration of its partition
  *   4     Replica         a retired store (incarnation 0); follows each whole map but the first
+ *   5     Target          where the copies of its partition shall be
+ *   6     Server          a server as it is now: added, or with other flags
  *
- * Records 2 and 3 raise the map's version by one each. What stands before the first whole map that
- * is left in a log was cut away in part and is covered by that map: it is skipped. Pure. */
+ * Records 2, 3, 5 and 6 raise the map's version by one each. What stands before the first whole map
+ * that is left in a log was cut away in part and is covered by that map: it is skipped. Pure. */
 #ifndef CAIRN_MANAGER_JOURNAL_H
 #define CAIRN_MANAGER_JOURNAL_H
 
@@ -27,10 +29,12 @@ enum journal_kind {
     JOURNAL_SERVER = 2,
     JOURNAL_CONFIGURATION = 3,
     JOURNAL_RETIRED = 4,
+    JOURNAL_TARGET = 5,
+    JOURNAL_ROSTER = 6,
 };
 
 /* More than any record but a whole map takes, its head in the log included. */
-enum { JOURNAL_CHANGE_BYTES = 768 };
+enum { JOURNAL_CHANGE_BYTES = 768, JOURNAL_TARGET_BYTES = 128 /* the same for a target */ };
 
 /* Appends a change's payload to `out` and tells its kind; for CHANGE_PLACED the whole map. 0, or
  * CAIRN_ENOMEM or CAIRN_ETOOBIG. */

@@ -106,10 +106,11 @@ void manager_log_close(struct manager_log *log)
 }
 
 bool manager_log_has_room(struct manager_log *log, const struct membership *membership,
-                          uint32_t changes)
+                          uint32_t changes, uint32_t targets)
 {
     /* Whatever is changed, a whole map may follow: at placing, or for the cut. */
     const uint64_t needed = (uint64_t)changes * JOURNAL_CHANGE_BYTES +
+                            (uint64_t)targets * JOURNAL_TARGET_BYTES +
                             2 * (journal_map_bound(&membership->map) + RECORD_HEAD_BYTES) +
                             membership->retired_count * JOURNAL_CHANGE_BYTES;
 

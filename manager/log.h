@@ -26,9 +26,10 @@ int manager_log_open(struct manager_log *log, const char *directory, uint32_t pa
                      struct error *error);
 void manager_log_close(struct manager_log *log);
 
-/* Whether `changes` more changes will find room: to be asked before they are made (W7). */
+/* Whether `changes` more changes, and `targets` more changes of targets, will find room: to be
+ * asked before they are made (W7). */
 bool manager_log_has_room(struct manager_log *log, const struct membership *membership,
-                          uint32_t changes);
+                          uint32_t changes, uint32_t targets);
 /* Appends the membership's changes, and a whole map when it is time, clears them and starts the
  * sync. What cannot be appended although there was room ends the process: the state is ahead of
  * its log. */

@@ -10,7 +10,7 @@
 #include "manager/driver.h"
 #include "proto/limits.h"
 
-enum { EXIT_INVALID = 2, REPLICAS_SERVED = 1 };
+enum { EXIT_INVALID = 2, REPLACE_AFTER_LIMIT_S = 366 * 86400 };
 
 struct program {
     uv_loop_t loop;
@@ -21,7 +21,7 @@ struct program {
 struct settings {
     struct manager_options manager;
     struct address_list servers;
-    uint64_t replicas, partitions;
+    uint64_t replicas, partitions, replace_after_s;
     bool servers_given, replicas_given, partitions_given, listen_given;
     const char *log_level;
 };
@@ -44,13 +44,16 @@ static int parse(int argc, char **argv, struct settings *settings, enum options_
          "public addresses of the servers; the one with --id i is the i-th, from 0",
          &settings->servers_given, false},
         {"replicas", OPTION_NUMBER, &settings->replicas, 1, CAIRN_REPLICAS_LIMIT, "N",
-         "copies of each partition, the primary included; servers of this version keep one (1)",
+         "copies of each partition, the primary included (2, or 1 with a single server)",
          &settings->replicas_given, false},
         {"partitions", OPTION_NUMBER, &settings->partitions, 1, CAIRN_PARTITIONS_LIMIT, "P",
          "hash partitions of the cluster, fixed for its life (64)", &settings->partitions_given,
          false},
         {"data", OPTION_STRING, &settings->manager.data, 0, 0, "DIR",
          "data directory, created if missing (required)", NULL, false},
+        {"replace-after", OPTION_NUMBER, &settings->replace_after_s, 1, REPLACE_AFTER_LIMIT_S,
+         "SECONDS", "copies of a server that is silent for so long are made elsewhere (300)", NULL,
+         false},
         {"log-level", OPTION_STRING, &settings->log_level, 0, 0, "LEVEL",
          "debug, info, warn or error (info)", NULL, false},
     };
@@ -78,13 +81,9 @@ static int apply(struct settings *settings, struct error *error)
                          "--log-level %.64s: not one of debug, info, warn, error",
                          settings->log_level);
     log_set_level(level);
-    /* Placing copies that no server keeps would promise a durability that is not there. */
-    if (settings->replicas_given && settings->replicas > REPLICAS_SERVED)
-        return error_set(error, CAIRN_EINVAL,
-                         "--replicas %u: servers of this version keep %d copy of each partition",
-                         (unsigned)settings->replicas, REPLICAS_SERVED);
     if (settings->servers_given)
         settings->manager.servers = &settings->servers;
+    settings->manager.replace_after_ms = settings->replace_after_s * 1000;
     settings->manager.replicas = settings->replicas_given ? (uint32_t)settings->replicas : 0;
     settings->manager.partitions = settings->partitions_given ? (uint32_t)settings->partitions : 0;
     return 0;

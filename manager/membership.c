@@ -8,7 +8,6 @@
 
 #include "base/check.h"
 #include "manager/membership_internal.h"
-#include "manager/placement.h"
 
 static int check_ids(const struct cluster_map *map, struct error *error)
 {
@@ -23,6 +22,20 @@ static int check_ids(const struct cluster_map *map, struct error *error)
     return 0;
 }
 
+/* Replies hold on to addresses of servers: the array has room for all there can be, and never
+ * moves. CAIRN_ENOMEM leaves a map that is as valid as before. */
+static int complete_map(struct cluster_map *map)
+{
+    struct map_server *servers = realloc(map->servers, CAIRN_SERVERS_LIMIT * sizeof *servers);
+
+    if (servers == NULL)
+        return CAIRN_ENOMEM;
+    map->servers = servers;
+    if (map->founders == 0)
+        map->founders = (uint32_t)map->server_count;
+    return cluster_map_complete_targets(map);
+}
+
 int membership_create(struct cluster_map *map, uint64_t now_ms, struct membership **membership,
                       struct error *error)
 {
@@ -32,10 +45,15 @@ int membership_create(struct cluster_map *map, uint64_t now_ms, struct membershi
     if (status != 0)
         return status;
     *membership = calloc(1, sizeof **membership);
-    if (*membership == NULL)
+    if (*membership == NULL || complete_map(map) != 0) {
+        free(*membership);
+        *membership = NULL;
         return error_set(error, CAIRN_ENOMEM, "membership: out of memory");
+    }
     (*membership)->map = *map;
-    (*membership)->started_ms = now_ms;
+    (*membership)->started_ms = (*membership)->listening_ms = now_ms;
+    (*membership)->reconciled_ms = now_ms;
+    (*membership)->replace_after_ms = MEMBERSHIP_REPLACE_DEFAULT_MS;
     memset(map, 0, sizeof *map);
     return 0;
 }
@@ -54,13 +72,15 @@ void membership_free(struct membership *membership)
         return;
     cluster_map_free(&membership->map);
     packed_map_release(membership->packed);
+    for (size_t i = 0; i < CAIRN_SERVERS_LIMIT; i++)
+        free(membership->reports[i].items);
     free(membership->changes);
     free(membership);
 }
 
 /* --- the map's versions --- */
 
-static void next_version(struct membership *membership)
+void membership_next_version(struct membership *membership)
 {
     membership->map.version++;
     packed_map_release(membership->packed);
@@ -112,19 +132,22 @@ int membership_attach_map(struct membership *membership, uint64_t known_version,
 int membership_reserve_changes(struct membership *membership, size_t more)
 {
     const size_t wanted = membership->change_count + more;
+    size_t capacity = 2 * membership->change_capacity;
     struct change *changes;
 
     if (wanted <= membership->change_capacity)
         return 0;
-    changes = realloc(membership->changes, wanted * sizeof *changes);
+    if (capacity < wanted)
+        capacity = wanted;
+    changes = realloc(membership->changes, capacity * sizeof *changes);
     if (changes == NULL)
         return CAIRN_ENOMEM;
     membership->changes = changes;
-    membership->change_capacity = wanted;
+    membership->change_capacity = capacity;
     return 0;
 }
 
-static void note_change(struct membership *membership, const struct change *change)
+void membership_note_change(struct membership *membership, const struct change *change)
 {
     CHECK(membership->change_count < membership->change_capacity);
     membership->changes[membership->change_count++] = *change;
@@ -133,7 +156,7 @@ static void note_change(struct membership *membership, const struct change *chan
 void membership_change(struct membership *membership, const struct change *change)
 {
     CHECK(membership_apply(membership, change, NULL) == 0);
-    note_change(membership, change);
+    membership_note_change(membership, change);
 }
 
 void membership_clear_changes(struct membership *membership)
@@ -185,7 +208,23 @@ static int apply_server(struct membership *membership, const struct replica_id *
                          server->server, MEMBERSHIP_RETIRED_LIMIT);
     known->store = server->store;
     known->incarnation = server->incarnation;
-    next_version(membership);
+    membership_next_version(membership);
+    return 0;
+}
+
+static int check_copies_known(const struct cluster_map *map,
+                              const struct configuration *configuration, struct error *error)
+{
+    const uint32_t members = configuration->member_count;
+
+    for (uint32_t i = 0; i < members + configuration->learner_count; i++) {
+        const struct replica_id *copy =
+            i < members ? &configuration->members[i] : &configuration->learners[i - members];
+
+        if (copy->server >= map->server_count)
+            return error_set(error, CAIRN_EINVAL, "partition %u: server %u is not in the map",
+                             configuration->partition, copy->server);
+    }
     return 0;
 }
 
@@ -196,6 +235,8 @@ static int apply_configuration(struct membership *membership,
     struct configuration *present;
     int status = configuration_check(configuration, membership->map.partitions, error);
 
+    if (status == 0)
+        status = check_copies_known(&membership->map, configuration, error);
     if (status != 0)
         return status;
     if (membership->map.configurations == NULL)
@@ -206,8 +247,77 @@ static int apply_configuration(struct membership *membership,
         return error_set(error, CAIRN_EINVAL, "partition %u: epoch %llu after %llu",
                          configuration->partition, (unsigned long long)configuration->epoch,
                          (unsigned long long)present->epoch);
+    /* R9: a new history begins only where an older one was given up. */
+    if (configuration->history != present->history &&
+        configuration->history != present->history + 1)
+        return error_set(error, CAIRN_EINVAL, "partition %u: history %llu after %llu",
+                         configuration->partition, (unsigned long long)configuration->history,
+                         (unsigned long long)present->history);
     *present = *configuration;
-    next_version(membership);
+    membership_next_version(membership);
+    return 0;
+}
+
+static int apply_target(struct membership *membership, uint32_t partition,
+                        const struct target *target, struct error *error)
+{
+    int status;
+
+    if (membership->map.targets == NULL || partition >= membership->map.partitions)
+        return error_set(error, CAIRN_EINVAL, "partition %u: was never placed", partition);
+    status = target_check(&membership->map, partition, target, error);
+    if (status != 0)
+        return status;
+    membership->map.targets[partition] = *target;
+    membership_next_version(membership);
+    return 0;
+}
+
+static int add_server(struct cluster_map *map, const struct map_server *server, struct error *error)
+{
+    if (map->server_count == CAIRN_SERVERS_LIMIT)
+        return error_set(error, CAIRN_EINVAL, "server %u: there are %d already", server->id,
+                         CAIRN_SERVERS_LIMIT);
+    if (server->store != 0 || server->incarnation != 0)
+        return error_set(error, CAIRN_EINVAL, "server %u: added with a store", server->id);
+    map->servers[map->server_count++] = *server;
+    return 0;
+}
+
+static bool same_registration(const struct map_server *left, const struct map_server *right)
+{
+    return address_equal(&left->address, &right->address) && left->store == right->store &&
+           left->incarnation == right->incarnation;
+}
+
+/* Copies may be on a removed server no more. */
+static int check_unused(const struct cluster_map *map, uint32_t server, struct error *error)
+{
+    for (uint32_t i = 0; map->targets != NULL && i < map->partitions; i++)
+        if (target_has(&map->targets[i], server))
+            return error_set(error, CAIRN_EINVAL, "server %u: is to hold partition %u", server, i);
+    return 0;
+}
+
+/* Another address or store is no change of the roster, and an id is never used again. */
+static int apply_roster(struct membership *membership, const struct map_server *server,
+                        struct error *error)
+{
+    struct cluster_map *map = &membership->map;
+    int status = 0;
+
+    if (server->id == map->server_count)
+        status = add_server(map, server, error);
+    else if (server->id > map->server_count ||
+             !same_registration(&map->servers[server->id], server) ||
+             (map->servers[server->id].removed && !server->removed))
+        status = error_set(error, CAIRN_EINVAL, "server %u: not one of the roster", server->id);
+    else if (server->removed)
+        status = check_unused(map, server->id, error);
+    if (status != 0)
+        return status;
+    map->servers[server->id] = *server;
+    membership_next_version(membership);
     return 0;
 }
 
@@ -219,6 +329,10 @@ int membership_apply(struct membership *membership, const struct change *change,
         return apply_server(membership, &change->server, error);
     case CHANGE_CONFIGURATION:
         return apply_configuration(membership, &change->configuration, error);
+    case CHANGE_TARGET:
+        return apply_target(membership, change->target.partition, &change->target.target, error);
+    case CHANGE_ROSTER:
+        return apply_roster(membership, &change->roster, error);
     case CHANGE_PLACED:
         break;
     }
@@ -261,6 +375,8 @@ int membership_replace_map(struct membership *membership, struct cluster_map *ma
         return error_set(error, CAIRN_EINVAL, "cluster map: of another cluster");
     if (goes_back(&membership->map, map))
         return error_set(error, CAIRN_EINVAL, "cluster map: older than what is known");
+    if (complete_map(map) != 0)
+        return error_set(error, CAIRN_ENOMEM, "membership: out of memory");
     cluster_map_free(&membership->map);
     membership->map = *map;
     memset(map, 0, sizeof *map);
@@ -269,67 +385,23 @@ int membership_replace_map(struct membership *membership, struct cluster_map *ma
     return 0;
 }
 
-/* --- placing --- */
+/* --- who is there --- */
 
-static void first_configuration(const struct cluster_map *map, uint32_t partition,
-                                const uint32_t *members, struct configuration *configuration)
+bool membership_heard_within(const struct membership *membership, uint64_t now_ms, uint32_t server,
+                             uint64_t within_ms)
 {
-    memset(configuration, 0, sizeof *configuration);
-    configuration->partition = partition;
-    configuration->history = 1;
-    configuration->epoch = 1;
-    configuration->member_count = map->replicas;
-    for (uint32_t rank = 0; rank < map->replicas; rank++) {
-        const struct map_server *server = &map->servers[members[rank]];
+    const uint64_t heard_ms = membership->heard_ms[server];
 
-        configuration->members[rank].server = server->id;
-        configuration->members[rank].store = server->store;
-    }
-    configuration->primary = configuration->members[0];
-    configuration->primary.incarnation = map->servers[members[0]].incarnation;
+    return membership->heard[server] && (now_ms <= heard_ms || now_ms - heard_ms < within_ms);
 }
 
-static int place_partitions(struct membership *membership)
+uint64_t membership_silent_ms(const struct membership *membership, uint64_t now_ms, uint32_t server)
 {
-    struct cluster_map *map = &membership->map;
-    uint32_t servers[CAIRN_SERVERS_LIMIT];
-    const struct placement placement = {map->partitions, map->replicas, map->server_count, servers};
-    uint32_t *members = calloc((size_t)map->partitions * map->replicas, sizeof *members);
-    struct configuration *configurations = calloc(map->partitions, sizeof *configurations);
-    int status = CAIRN_ENOMEM;
+    uint64_t since_ms = membership->listening_ms;
 
-    for (size_t i = 0; i < map->server_count; i++)
-        servers[i] = map->servers[i].id;
-    if (members != NULL && configurations != NULL)
-        status = placement_compute(&placement, members);
-    if (status == 0) {
-        for (uint32_t i = 0; i < map->partitions; i++)
-            first_configuration(map, i, members + (size_t)i * map->replicas, &configurations[i]);
-        map->configurations = configurations;
-        configurations = NULL;
-    }
-    free(members);
-    free(configurations);
-    return status;
-}
-
-int membership_place(struct membership *membership)
-{
-    int status;
-
-    if (membership->map.configurations != NULL)
-        return 0;
-    for (size_t i = 0; i < membership->map.server_count; i++)
-        if (membership->map.servers[i].store == 0)
-            return 0;
-    status = membership_reserve_changes(membership, 1);
-    if (status == 0)
-        status = place_partitions(membership);
-    if (status != 0)
-        return status;
-    next_version(membership);
-    note_change(membership, &(struct change){.kind = CHANGE_PLACED});
-    return 0;
+    if (membership->heard[server] && membership->heard_ms[server] > since_ms)
+        since_ms = membership->heard_ms[server];
+    return now_ms > since_ms ? now_ms - since_ms : 0;
 }
 
 /* --- replies --- */
@@ -346,9 +418,15 @@ void membership_reply_free(struct membership_reply *reply)
     buffer_free(&reply->packed);
     free(reply->results);
     free(reply->servers);
+    free(reply->wishes);
+    free(reply->moving);
+    free(reply->moves);
     reply->map = NULL;
     reply->results = NULL;
     reply->servers = NULL;
+    reply->wishes = NULL;
+    reply->moving = NULL;
+    reply->moves = NULL;
 }
 
 bool membership_refuse(struct membership_reply *reply, enum manager_status status,

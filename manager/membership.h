@@ -23,20 +23,54 @@ enum {
     MEMBERSHIP_RETIRED_LIMIT = 4096,
     /* A server heard within this time is taken to be running still. */
     MEMBERSHIP_ALIVE_MS = 2000,
+    /* Heartbeats come every second: one heard within this time can be given work. */
+    MEMBERSHIP_USABLE_MS = 3000,
+    /* Only one silent for this long may be taken for lost for ever, on the operator's word (R9). */
+    MEMBERSHIP_LOST_MS = 10000,
+    /* A step that comes this late shows that the process itself stood still. */
+    MEMBERSHIP_PAUSE_MS = 3000,
+    MEMBERSHIP_REPLACE_DEFAULT_MS = 300000,
+    /* Copies that catch up at one server at a time. */
+    MEMBERSHIP_LEARNERS_LIMIT = 64,
 };
 
 enum change_kind {
     CHANGE_SERVER = 1,    /* a server registered with this store and incarnation */
     CHANGE_CONFIGURATION, /* the next configuration of a partition */
     CHANGE_PLACED,        /* the map got its first configurations: all of it is to be recorded */
+    CHANGE_TARGET,        /* where the copies of a partition shall be */
+    CHANGE_ROSTER,        /* a server was added, or is draining or removed now, or no more */
+};
+
+/* How a configuration came to be. For the log only: not recorded. */
+enum configuration_step {
+    STEP_NONE,
+    STEP_COPIES,    /* its primary changed the copies */
+    STEP_RESTART,   /* its primary leads again with a new incarnation */
+    STEP_TAKEOVER,  /* another member took the lead */
+    STEP_SWITCH,    /* its primary gave the lead to another member */
+    STEP_RECOVERED, /* the operator accepted the loss of all other copies (R9) */
 };
 
 struct change {
     enum change_kind kind;
+    enum configuration_step step; /* of a configuration */
+    uint32_t removed_count;       /* members that the configuration dropped */
     union {
         struct replica_id server;
         struct configuration configuration;
+        struct {
+            uint32_t partition;
+            struct target target;
+        } target;
+        struct map_server roster;
     };
+};
+
+/* What a server said last about its copies. */
+struct copy_reports {
+    uint32_t count;
+    struct heartbeat_partition *items;
 };
 
 /* The map of one version in its packed form, shared by the replies that carry it. */
@@ -47,10 +81,14 @@ struct packed_map {
 };
 
 struct membership {
-    struct cluster_map map; /* servers[i].id == i */
+    struct cluster_map map; /* servers[i].id == i; room for CAIRN_SERVERS_LIMIT: they stay put */
     uint64_t started_ms;
-    uint64_t heard_ms[CAIRN_SERVERS_LIMIT]; /* valid where heard */
-    bool heard[CAIRN_SERVERS_LIMIT];        /* since this process started */
+    uint64_t replace_after_ms; /* of silence, until a server's copies are made elsewhere */
+    uint64_t listening_ms;     /* silence counts from here at the earliest */
+    uint64_t reconciled_ms;    /* the last step of membership_reconcile */
+    uint64_t heard_ms[CAIRN_SERVERS_LIMIT];           /* valid where heard */
+    bool heard[CAIRN_SERVERS_LIMIT];                  /* since this process started */
+    struct copy_reports reports[CAIRN_SERVERS_LIMIT]; /* by servers heard, of their present store */
     size_t retired_count;
     struct replica_id retired[MEMBERSHIP_RETIRED_LIMIT];
     size_t change_count, change_capacity;
@@ -59,7 +97,7 @@ struct membership {
 };
 
 /* Takes ownership of `map` (and zeroes it), whose servers must have the ids 0, 1, 2, ...: else
- * CAIRN_EINVAL and the caller still owns it. */
+ * CAIRN_EINVAL and the caller still owns it. A map without targets or founders gets them. */
 int membership_create(struct cluster_map *map, uint64_t now_ms, struct membership **membership,
                       struct error *error);
 void membership_free(struct membership *membership);
@@ -80,9 +118,8 @@ int membership_retire(struct membership *membership, uint32_t server, uint64_t s
 
 struct membership_reply {
     enum manager_status status;
-    /* Why not, if status is not MANAGER_OK; why the first invalid
-     * proposal is invalid, if it is.
-     */
+    /* Why not, if status is not MANAGER_OK; why the first invalid proposal is invalid, if it is;
+     * what an admin call did. */
     char message[CAIRN_MESSAGE_LIMIT + 1];
     uint64_t map_version;   /* 0: none */
     struct packed_map *map; /* NULL: empty */
@@ -92,6 +129,14 @@ struct membership_reply {
     uint32_t server_count;        /* of a status call */
     struct server_state *servers; /* their addresses live as long as the membership */
     bool changed;                 /* a registration that was news */
+    uint32_t wish_count;          /* of a heartbeat */
+    struct wish *wishes;
+    uint64_t replace_after_ms; /* of a status call */
+    uint32_t moving_count;
+    uint32_t *moving;
+    uint32_t server; /* of an admin call; its sentence is `message` */
+    uint32_t move_count;
+    struct planned_move *moves;
 };
 
 /* Each fills `reply`, to be ended with membership_reply_free, and returns 0; or CAIRN_ENOMEM or
@@ -106,10 +151,15 @@ int membership_propose(struct membership *membership, uint64_t now_ms,
                        const struct propose_args *args, struct membership_reply *reply);
 int membership_status(struct membership *membership, uint64_t now_ms,
                       const struct manager_status_args *args, struct membership_reply *reply);
+/* What an operator asks; see manager.x. Refusals are MANAGER_UNKNOWN_SERVER, MANAGER_INVALID,
+ * MANAGER_WAITING before the partitions were placed. */
+int membership_admin(struct membership *membership, uint64_t now_ms, const struct admin_args *args,
+                     struct membership_reply *reply);
 void membership_reply_free(struct membership_reply *reply);
 
-/* Places all partitions if every server has registered and that has not been done. Part of
- * membership_register; also to be called once after replay. 0 also if there is nothing to do. */
+/* Places all partitions if every server that is to hold copies has registered and that has not been
+ * done. Part of membership_register; also to be called once after replay. 0 also if there is
+ * nothing to do. */
 int membership_place(struct membership *membership);
 /* After the changes were handed to the log. */
 void membership_clear_changes(struct membership *membership);

@@ -1,20 +1,25 @@
 /* The membership's other events: heartbeats, the map, its status. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "manager/membership.h"
 #include "manager/membership_internal.h"
+#include "manager/reconcile.h"
 
 bool membership_refuse_waiting(const struct membership *membership, struct membership_reply *reply)
 {
     enum { NAMED_MAX = 4 };
     char names[NAMED_MAX * 64] = "";
-    size_t missing = 0, used = 0;
+    size_t missing = 0, expected = 0, used = 0;
 
     for (size_t i = 0; i < membership->map.server_count; i++) {
         const struct map_server *server = &membership->map.servers[i];
         int length;
 
+        if (server->draining || server->removed)
+            continue;
+        expected++;
         if (server->store != 0)
             continue;
         if (missing++ >= NAMED_MAX)
@@ -24,18 +29,40 @@ bool membership_refuse_waiting(const struct membership *membership, struct membe
         if (length > 0)
             used += (size_t)length;
     }
+    if (missing == 0)
+        return membership_refuse(reply, MANAGER_WAITING,
+                                 "waiting for servers: %u copies need as many, not %zu",
+                                 membership->map.replicas, expected);
     if (missing > NAMED_MAX)
         return membership_refuse(reply, MANAGER_WAITING,
                                  "waiting for %zu of %zu servers to register: %s and %zu more",
-                                 missing, membership->map.server_count, names, missing - NAMED_MAX);
+                                 missing, expected, names, missing - NAMED_MAX);
     return membership_refuse(reply, MANAGER_WAITING,
-                             "waiting for %zu of %zu servers to register: %s", missing,
-                             membership->map.server_count, names);
+                             "waiting for %zu of %zu servers to register: %s", missing, expected,
+                             names);
+}
+
+/* Replaces what the server said before. */
+static int take_reports(struct membership *membership, const struct heartbeat_args *args)
+{
+    struct copy_reports *reports = &membership->reports[args->who.server];
+    const uint32_t count = args->partitions.partitions_len;
+    struct heartbeat_partition *items = realloc(reports->items, (count + 1) * sizeof *items);
+
+    if (items == NULL)
+        return CAIRN_ENOMEM;
+    if (count > 0)
+        memcpy(items, args->partitions.partitions_val, count * sizeof *items);
+    reports->items = items;
+    reports->count = count;
+    return 0;
 }
 
 int membership_heartbeat(struct membership *membership, uint64_t now_ms,
                          const struct heartbeat_args *args, struct membership_reply *reply)
 {
+    int status;
+
     membership_reply_init(reply);
     if (!membership_check_caller(membership, now_ms, &args->who, reply))
         return 0;
@@ -49,12 +76,14 @@ int membership_heartbeat(struct membership *membership, uint64_t now_ms,
             (unsigned long long)membership->map.version);
         return 0;
     }
-    return membership_attach_map(membership, args->map_version, reply);
+    status = take_reports(membership, args);
+    if (status == 0)
+        status = membership_wishes(membership, now_ms, &args->who, reply);
+    return status != 0 ? status : membership_attach_map(membership, args->map_version, reply);
 }
 
-/* For calls of clients and operators, which may not know the cluster yet. */
-static bool check_client(const struct membership *membership, uint64_t cluster,
-                         struct membership_reply *reply)
+bool membership_check_client(const struct membership *membership, uint64_t cluster,
+                             struct membership_reply *reply)
 {
     if (cluster == 0 || cluster == membership->map.cluster)
         return true;
@@ -68,7 +97,7 @@ int membership_get_map(struct membership *membership, const struct map_args *arg
                        struct membership_reply *reply)
 {
     membership_reply_init(reply);
-    if (!check_client(membership, args->cluster, reply))
+    if (!membership_check_client(membership, args->cluster, reply))
         return 0;
     if (membership->map.configurations == NULL) {
         membership_refuse_waiting(membership, reply);
@@ -90,6 +119,22 @@ static void describe_server(const struct membership *membership, uint64_t now_ms
     state->store = server->store;
     state->incarnation = server->incarnation;
     state->silent_ms = now_ms > since ? now_ms - since : 0;
+    state->draining = server->draining;
+    state->removed = server->removed;
+}
+
+/* What the configurations say about the servers, and which of them are not final. */
+static void describe_partitions(const struct cluster_map *map, struct membership_reply *reply)
+{
+    for (uint32_t i = 0; i < map->partitions; i++) {
+        const struct configuration *configuration = &map->configurations[i];
+
+        reply->servers[configuration->primary.server].primaries++;
+        for (uint32_t j = 0; j < configuration->member_count; j++)
+            reply->servers[configuration->members[j].server].copies++;
+        if (membership_is_moving(map, i))
+            reply->moving[reply->moving_count++] = i;
+    }
 }
 
 int membership_status(struct membership *membership, uint64_t now_ms,
@@ -98,13 +143,17 @@ int membership_status(struct membership *membership, uint64_t now_ms,
     const size_t count = membership->map.server_count;
 
     membership_reply_init(reply);
-    if (!check_client(membership, args->cluster, reply))
+    if (!membership_check_client(membership, args->cluster, reply))
         return 0;
     reply->servers = calloc(count, sizeof *reply->servers);
-    if (reply->servers == NULL)
+    reply->moving = calloc(membership->map.partitions, sizeof *reply->moving);
+    if (reply->servers == NULL || reply->moving == NULL)
         return CAIRN_ENOMEM;
+    reply->replace_after_ms = membership->replace_after_ms;
     reply->server_count = (uint32_t)count;
     for (size_t i = 0; i < count; i++)
         describe_server(membership, now_ms, i, &reply->servers[i]);
+    if (membership->map.configurations != NULL)
+        describe_partitions(&membership->map, reply);
     return membership_attach_map(membership, 0, reply);
 }

@@ -94,6 +94,12 @@ bool membership_check_cluster(const struct membership *membership,
 {
     const struct cluster_map *map = &membership->map;
 
+    if (who->server < map->server_count && map->servers[who->server].removed)
+        return membership_refuse(
+            reply, MANAGER_UNKNOWN_SERVER,
+            "server %u (%.264s) was removed from the cluster; its id is not used "
+            "again",
+            who->server, map->servers[who->server].address_text);
     if (who->server >= map->server_count)
         return membership_refuse(
             reply, MANAGER_UNKNOWN_SERVER,
@@ -281,6 +287,8 @@ int membership_register(struct membership *membership, uint64_t now_ms,
         return status;
     membership->heard[who->server] = true;
     membership->heard_ms[who->server] = now_ms;
+    if (known->store != who->store)
+        membership->reports[who->server].count = 0;
     if (known->store != who->store || known->incarnation != who->incarnation) {
         change.server.server = who->server;
         change.server.store = who->store;

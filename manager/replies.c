@@ -40,6 +40,8 @@ static void send_heartbeat(struct rpc_call *call, const struct membership_reply 
     if (result.status == MANAGER_OK) {
         result.heartbeat_result_u.done.map_version = reply->map_version;
         result.heartbeat_result_u.done.map = map_view(reply);
+        result.heartbeat_result_u.done.wishes.wishes_len = reply->wish_count;
+        result.heartbeat_result_u.done.wishes.wishes_val = reply->wishes;
     } else {
         result.heartbeat_result_u.message = view_of_text(reply->message);
     }
@@ -88,8 +90,27 @@ static void send_status(const struct membership *membership, struct rpc_call *ca
         report->servers.servers_len = reply->server_count;
         report->servers.servers_val = reply->servers;
         report->map = map_view(reply);
+        report->replace_after_ms = reply->replace_after_ms;
+        report->moving.moving_len = reply->moving_count;
+        report->moving.moving_val = reply->moving;
     } else {
         result.manager_status_result_u.message = view_of_text(reply->message);
+    }
+    rpc_reply(call, &result);
+}
+
+static void send_admin(struct rpc_call *call, const struct membership_reply *reply)
+{
+    struct admin_result result = {.status = reply->status};
+    struct admin_done *done = &result.admin_result_u.done;
+
+    if (result.status == MANAGER_OK) {
+        done->server = reply->server;
+        done->message = view_of_text(reply->message);
+        done->moves.moves_len = reply->move_count;
+        done->moves.moves_val = reply->moves;
+    } else {
+        result.admin_result_u.message = view_of_text(reply->message);
     }
     rpc_reply(call, &result);
 }
@@ -110,8 +131,11 @@ void manager_reply(const struct membership *membership, struct rpc_call *call, u
     case MANAGER_PROPOSE:
         send_propose(call, reply);
         break;
-    default:
-        CHECK(procedure == MANAGER_STATUS);
+    case MANAGER_STATUS:
         send_status(membership, call, reply);
+        break;
+    default:
+        CHECK(procedure == MANAGER_ADMIN);
+        send_admin(call, reply);
     }
 }

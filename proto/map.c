@@ -93,6 +93,9 @@ static int check_servers(const struct cluster_map *map, struct error *error)
     if (map->server_count == 0 || map->server_count > CAIRN_SERVERS_LIMIT)
         return error_set(error, CAIRN_EINVAL, "cluster map: %zu servers, not 1 to %d",
                          map->server_count, CAIRN_SERVERS_LIMIT);
+    if (map->founders > map->server_count)
+        return error_set(error, CAIRN_EINVAL, "cluster map: %u founders of %zu servers",
+                         map->founders, map->server_count);
     for (size_t i = 0; i < map->server_count; i++) {
         const struct map_server *server = &map->servers[i];
 

@@ -61,6 +61,7 @@ struct cluster_map {
     uint64_t version;              /* from 1; grows with each change */
     uint32_t partitions, replicas; /* replicas: copies wanted of each */
     size_t server_count;           /* 1 to CAIRN_SERVERS_LIMIT */
+    uint32_t founders;             /* the first ones, named at founding; 0: all of them */
     struct map_server *servers;
     struct configuration *configurations; /* [partitions], or NULL until first placed */
     struct target *targets;               /* [partitions], NULL exactly if configurations is (a map

@@ -163,6 +163,7 @@ static int take_map(const Cairn__ClusterMap *from, struct cluster_map *to, struc
     to->version = from->version;
     to->partitions = from->partitions;
     to->replicas = from->replicas;
+    to->founders = from->founders;
     status = take_servers(from, to, error);
     if (status == 0)
         status = take_configurations(from, to, error);
@@ -387,6 +388,7 @@ static void put_map(const struct cluster_map *map, struct packing *to)
     to->message.version = map->version;
     to->message.partitions = map->partitions;
     to->message.replicas = map->replicas;
+    to->message.founders = map->founders;
     put_servers(map, to);
     if (map->configurations == NULL)
         return;

@@ -47,6 +47,7 @@ static const struct rpc_procedure manager_procedures[] = {
     PROCEDURE(MANAGER_GET_MAP, map_args, map_result),
     PROCEDURE(MANAGER_PROPOSE, propose_args, propose_result),
     PROCEDURE(MANAGER_STATUS, manager_status_args, manager_status_result),
+    PROCEDURE(MANAGER_ADMIN, admin_args, admin_result),
 };
 
 static const struct rpc_procedure replica_procedures[] = {

@@ -250,14 +250,14 @@ static void malformed_records_are_refused(void **state)
     struct error error = {0};
 
     (void)state;
-    for (int kind = JOURNAL_MAP; kind <= JOURNAL_RETIRED; kind++) {
+    for (int kind = JOURNAL_MAP; kind <= JOURNAL_ROSTER; kind++) {
         assert_int_equal(apply_bytes(&membership, (uint16_t)kind, garbage, sizeof garbage, &error),
                          CAIRN_ECORRUPT);
         assert_non_null(strstr(error.message, "journal"));
         assert_int_equal(apply_bytes(&membership, (uint16_t)kind, garbage, 0, &error),
                          CAIRN_ECORRUPT);
     }
-    assert_int_equal(apply_bytes(&membership, JOURNAL_RETIRED + 1, garbage, 0, &error),
+    assert_int_equal(apply_bytes(&membership, JOURNAL_ROSTER + 1, garbage, 0, &error),
                      CAIRN_EVERSION);
     assert_int_equal(apply_bytes(&membership, 0, garbage, 0, &error), CAIRN_EVERSION);
     membership_free(membership);
@@ -316,7 +316,8 @@ static void other_ids(struct cluster_map *map)
     map->servers[2].id = 7;
     for (uint32_t i = 0; i < PARTITIONS; i++)
         if (map->configurations[i].primary.server == 2)
-            map->configurations[i].primary.server = map->configurations[i].members[0].server = 7;
+            map->configurations[i].primary.server = map->configurations[i].members[0].server =
+                map->targets[i].servers[0] = 7;
 }
 static void older_epoch(struct cluster_map *map)
 {
@@ -327,7 +328,9 @@ static void unplaced(struct cluster_map *map)
 {
     map->version++;
     free(map->configurations);
+    free(map->targets);
     map->configurations = NULL;
+    map->targets = NULL;
 }
 
 static void a_map_that_goes_back_is_refused(void **state)

@@ -141,7 +141,7 @@ static void a_long_life_leaves_a_short_log(void **state)
     struct fixture *fixture = *state;
 
     for (int round = 0; round < 6000; round++) {
-        assert_true(manager_log_has_room(&fixture->log, fixture->membership, PARTITIONS));
+        assert_true(manager_log_has_room(&fixture->log, fixture->membership, PARTITIONS, 0));
         lead_all(fixture->membership, (uint32_t)round % 2);
         manager_log_append(&fixture->log, fixture->membership);
         if (round % 16 == 0)
@@ -208,7 +208,7 @@ static void large_clusters_fit(void **state)
     assert_int_equal(membership_create(&map, 1000, &fixture->membership, NULL), 0);
     manager_log_append_map(&fixture->log, fixture->membership);
     for (uint32_t i = 0; i < SERVERS; i++) {
-        assert_true(manager_log_has_room(&fixture->log, fixture->membership, 1));
+        assert_true(manager_log_has_room(&fixture->log, fixture->membership, 1, 0));
         assert_int_equal(try_register(fixture->membership,
                                       &(struct registration){
                                           .server = i, .store = store_of(i), .incarnation = 1},
@@ -220,7 +220,7 @@ static void large_clusters_fit(void **state)
     assert_non_null(fixture->membership->map.configurations);
     /* Reopened as if for a small cluster. */
     assert_reopens_equal(fixture);
-    assert_true(manager_log_has_room(&fixture->log, fixture->membership, CAIRN_PARTITIONS_LIMIT));
+    assert_true(manager_log_has_room(&fixture->log, fixture->membership, CAIRN_PARTITIONS_LIMIT, 0));
 }
 
 /* --- damage --- */

@@ -34,7 +34,7 @@ static void tables_are_complete(void **state)
 {
     (void)state;
     assert_int_equal(program_server.procedure_count, SERVER_RETIRE + 1);
-    assert_int_equal(program_manager.procedure_count, MANAGER_STATUS + 1);
+    assert_int_equal(program_manager.procedure_count, MANAGER_ADMIN + 1);
     assert_int_equal(program_replica.procedure_count, REPLICA_SNAPSHOT + 1);
     for (size_t i = 0; i < 3; i++) {
         for (uint32_t n = 0; n < programs[i]->procedure_count; n++) {
