@@ -7,7 +7,7 @@
 struct raw {
     const char *target, *manager, *redis, *operation, *order;
     uint64_t get_percent, connections, keys, key_bytes, value_bytes, seconds, count, warm_up;
-    uint64_t timeout_ms, seed, scan_limit;
+    uint64_t timeout_ms, seed, scan_limit, redis_wait;
     bool no_load, json, cache;
 };
 
@@ -29,6 +29,8 @@ static int parse(int argc, char **argv, struct raw *raw, enum options_result *re
          .help = "Cairn's managers (default 127.0.0.1:3666)"},
         {"redis", OPTION_STRING, &raw->redis, .value = "HOST:PORT",
          .help = "the Redis server (default 127.0.0.1:6379)"},
+        {"redis-wait", OPTION_NUMBER, &raw->redis_wait, 0, 16, .value = "N",
+         .help = "redis: send WAIT N 0 with each put or delete, and await both (default 0: none)"},
         {"operation", OPTION_STRING, &raw->operation, .value = "OP",
          .help = "put, get, mix, scan or delete (default mix)"},
         {"get-percent", OPTION_NUMBER, &raw->get_percent, 0, 100, .value = "N",
@@ -112,7 +114,9 @@ static int make_plan(const struct raw *raw, struct settings *settings, struct er
 {
     struct run_plan *plan = &settings->plan;
     *settings = (struct settings){.json = raw->json};
-    plan->place = (struct target_place){.timeout_ms = raw->timeout_ms, .cache = raw->cache};
+    plan->place = (struct target_place){.timeout_ms = raw->timeout_ms,
+                                        .cache = raw->cache,
+                                        .redis_wait = (uint32_t)raw->redis_wait};
     plan->workload.keys = raw->keys;
     plan->workload.key_bytes = raw->key_bytes;
     plan->workload.value_bytes = raw->value_bytes;

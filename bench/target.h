@@ -17,6 +17,7 @@ struct target_place {
     const char *address; /* HOST:PORT, for cairn the managers' HOST:PORT,HOST:PORT,... */
     uint64_t timeout_ms; /* for each operation and for opening */
     bool cache;          /* cairn: use this host's shared cache */
+    uint32_t redis_wait; /* redis: replicas that have to acknowledge each write */
 };
 
 struct bytes {

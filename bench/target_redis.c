@@ -1,5 +1,6 @@
 /* Redis as a target, through hiredis: SET, GET and DEL of string keys. It has no scan in key
  * order. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,8 @@
 
 struct session {
     redisContext *connection;
+    uint32_t wait; /* replicas that have to acknowledge each change */
+    char wait_text[16];
 };
 
 static int fail(const struct session *session, struct error *error)
@@ -25,9 +28,24 @@ static void close_session(struct session *session)
     free(session);
 }
 
-/* Sends one command and waits for its reply, which the caller frees. An error reply is an error. */
-static int call(struct session *session, int count, const struct bytes *words, redisReply **reply,
-                struct error *error)
+/* Takes the next reply, which the caller frees. An error reply is an error. */
+static int take_reply(struct session *session, redisReply **reply, struct error *error)
+{
+    void *taken = NULL;
+    *reply = NULL;
+    if (redisGetReply(session->connection, &taken) != REDIS_OK)
+        return fail(session, error);
+    *reply = taken;
+    if ((*reply)->type != REDIS_REPLY_ERROR)
+        return 0;
+    error_set(error, CAIRN_EPROTO, "redis: %s", (*reply)->str);
+    freeReplyObject(*reply);
+    *reply = NULL;
+    return CAIRN_EPROTO;
+}
+
+/* Queues one command; it leaves with the next take_reply. */
+static int queue(struct session *session, int count, const struct bytes *words, struct error *error)
 {
     const char *texts[3];
     size_t lengths[3];
@@ -35,15 +53,52 @@ static int call(struct session *session, int count, const struct bytes *words, r
         texts[i] = words[i].data;
         lengths[i] = words[i].length;
     }
-    *reply = redisCommandArgv(session->connection, count, texts, lengths);
-    if (*reply == NULL)
+    if (redisAppendCommandArgv(session->connection, count, texts, lengths) != REDIS_OK)
         return fail(session, error);
-    if ((*reply)->type != REDIS_REPLY_ERROR)
-        return 0;
-    error_set(error, CAIRN_EPROTO, "redis: %s", (*reply)->str);
-    freeReplyObject(*reply);
+    return 0;
+}
+
+/* Sends one command and waits for its reply, which the caller frees. */
+static int call(struct session *session, int count, const struct bytes *words, redisReply **reply,
+                struct error *error)
+{
     *reply = NULL;
-    return CAIRN_EPROTO;
+    int status = queue(session, count, words, error);
+    return status == 0 ? take_reply(session, reply, error) : status;
+}
+
+/* Takes the reply to WAIT: enough replicas must have acknowledged. */
+static int take_wait(struct session *session, struct error *error)
+{
+    redisReply *reply;
+    int status = take_reply(session, &reply, error);
+    if (status != 0)
+        return status;
+    if (reply->type != REDIS_REPLY_INTEGER || reply->integer < (long long)session->wait)
+        status =
+            error_set(error, CAIRN_EUNAVAILABLE, "redis: %lld replicas acknowledged, not %u",
+                      reply->type == REDIS_REPLY_INTEGER ? reply->integer : -1LL, session->wait);
+    freeReplyObject(reply);
+    return status;
+}
+
+/* A command that changes something: alone, or with WAIT in the same packet, so that the wait costs
+ * no round trip of its own. */
+static int change(struct session *session, int count, const struct bytes *words,
+                  struct error *error)
+{
+    redisReply *reply;
+    const struct bytes wait[] = {
+        {"WAIT", 4}, {session->wait_text, strlen(session->wait_text)}, {"0", 1}};
+    int status = queue(session, count, words, error);
+    if (status == 0 && session->wait > 0)
+        status = queue(session, 3, wait, error);
+    if (status == 0)
+        status = take_reply(session, &reply, error);
+    if (status != 0)
+        return status;
+    freeReplyObject(reply);
+    return session->wait > 0 ? take_wait(session, error) : 0;
 }
 
 static int connect_session(struct session *session, const struct target_place *place,
@@ -74,6 +129,8 @@ static int open_session(const struct target_place *place, struct session **sessi
     *session = calloc(1, sizeof(**session));
     if (*session == NULL)
         return error_set(error, CAIRN_ENOMEM, "redis: out of memory");
+    (*session)->wait = place->redis_wait;
+    snprintf((*session)->wait_text, sizeof((*session)->wait_text), "%u", place->redis_wait);
     int status = connect_session(*session, place, error);
     if (status != 0) {
         close_session(*session);
@@ -85,11 +142,7 @@ static int open_session(const struct target_place *place, struct session **sessi
 static int put(struct session *session, struct bytes key, struct bytes value, struct error *error)
 {
     const struct bytes words[] = {{"SET", 3}, key, value};
-    redisReply *reply;
-    int status = call(session, 3, words, &reply, error);
-    if (status == 0)
-        freeReplyObject(reply);
-    return status;
+    return change(session, 3, words, error);
 }
 
 static int get(struct session *session, struct bytes key, bool *found, struct error *error)
@@ -107,11 +160,7 @@ static int get(struct session *session, struct bytes key, bool *found, struct er
 static int remove_key(struct session *session, struct bytes key, struct error *error)
 {
     const struct bytes words[] = {{"DEL", 3}, key};
-    redisReply *reply;
-    int status = call(session, 2, words, &reply, error);
-    if (status == 0)
-        freeReplyObject(reply);
-    return status;
+    return change(session, 2, words, error);
 }
 
 const struct target target_redis = {

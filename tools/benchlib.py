@@ -86,10 +86,12 @@ class Process:
 
 
 class Cairn:
-    """A manager and servers with one copy of each partition; start() again on the same data."""
+    """A manager and servers; start() again on the same data."""
 
-    def __init__(self, name, folder, programs, servers, server_options=(), partitions=64):
+    def __init__(self, name, folder, programs, servers, server_options=(), partitions=64,
+                 replicas=1):
         self.name, self.programs, self.server_options = name, programs, list(server_options)
+        self.replicas = replicas
         self.folder = os.path.join(folder, name)
         os.mkdir(self.folder)
         self.partitions = partitions
@@ -100,7 +102,7 @@ class Cairn:
     def start(self):
         self.manager = Process("manager", [
             os.path.join(self.programs, "cairn-manager"), "--listen", self.manager_address,
-            "--servers", ",".join(self.addresses), "--replicas", "1",
+            "--servers", ",".join(self.addresses), "--replicas", str(self.replicas),
             "--partitions", str(self.partitions), "--data", os.path.join(self.folder, "m")],
             self.folder)
         self.start_servers()
@@ -124,6 +126,17 @@ class Cairn:
                  "1000"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL, env=environment(), check=False).returncode == 0
         wait_until(ready, f"{self.name} serves", seconds)
+        wait_until(lambda: self.status()["missing_copies"] == 0,
+                   f"{self.name} has {self.replicas} copies of each partition", seconds)
+
+    def status(self):
+        done = subprocess.run([os.path.join(self.programs, "cairn"), "--manager",
+                               self.manager_address, "--json", "status"],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, env=environment(), check=False)
+        if done.returncode != 0:
+            raise BenchError(f"cairn status of {self.name}: {done.stderr.decode().strip()}")
+        return json.loads(done.stdout)
 
     @property
     def processes(self):
@@ -151,7 +164,8 @@ class Redis:
     def start(self):
         self.server = Process("redis", [
             "redis-server", "--port", str(self.port), "--bind", HOST, "--dir", self.folder,
-            "--appendonly", "yes", "--appendfsync", "always", "--save", ""], self.folder)
+            "--appendonly", "yes", "--appendfsync", "always", "--save", "",
+            "--repl-diskless-sync-delay", "0"], self.folder)
 
         def ready():
             self.server.check()
@@ -169,6 +183,56 @@ class Redis:
 
     def target(self):
         return ["--target", "redis", "--redis", f"{HOST}:{self.port}"]
+
+
+class ReplicatedRedis(Redis):
+    """A primary and one replica, both syncing each write; a write is answered when both have it."""
+
+    def __init__(self, name, folder):
+        super().__init__(name, folder)
+        self.replica_folder = os.path.join(folder, name + "-replica")
+        os.mkdir(self.replica_folder)
+        self.replica_port, self.replica = free_port(), None
+
+    def start(self):
+        super().start()
+        self.replica = Process("redis-replica", [
+            "redis-server", "--port", str(self.replica_port), "--bind", HOST, "--dir",
+            self.replica_folder, "--appendonly", "yes", "--appendfsync", "always", "--save", "",
+            "--replicaof", HOST, str(self.port)], self.replica_folder)
+
+        def follows():
+            self.replica.check()
+            return "state=online" in self.ask("INFO replication")
+        wait_until(follows, "the replica follows")
+        acknowledged = self.ask("SET benchlib 1", "WAIT 1 10000")
+        if not acknowledged.endswith(":1\r\n"):
+            raise BenchError(f"the replica does not acknowledge: {acknowledged!r}")
+
+    def ask(self, *commands):
+        """The replies as they come, up to that of the last command."""
+        with socket.create_connection((HOST, self.port), timeout=20) as link:
+            link.sendall("".join(c + "\r\n" for c in [*commands, "PING end"]).encode())
+            text = b""
+            while not text.endswith(b"$3\r\nend\r\n"):
+                piece = link.recv(65536)
+                if not piece:
+                    raise BenchError("redis-server closed the connection")
+                text += piece
+            return text[:-len(b"$3\r\nend\r\n")].decode()
+
+    @property
+    def processes(self):
+        return [p for p in [self.server, self.replica] if p is not None]
+
+    def stop(self):
+        if self.replica is not None:
+            self.replica.stop()
+        self.replica = None
+        super().stop()
+
+    def target(self):
+        return [*super().target(), "--redis-wait", "1"]
 
 
 def drive(programs, store, *options):
