@@ -73,6 +73,22 @@ static void forget(struct replica_follower *follower, uint64_t now_ms)
     follower->probe_after_ms = now_ms;
 }
 
+void replica_needs_install(struct replica_follower *follower)
+{
+    follower->mode = REPLICA_INSTALL;
+    follower->matched_index = 0;
+}
+
+void replica_review_reach(struct replica *replica)
+{
+    for (uint32_t i = 0; i < replica->follower_count; i++) {
+        struct replica_follower *follower = &replica->followers[i];
+
+        if (follower->mode != REPLICA_INSTALL && follower->next_index <= replica->base_index)
+            replica_needs_install(follower);
+    }
+}
+
 bool replica_note_process(struct replica_follower *follower, const struct replica_member *from,
                           uint64_t now_ms)
 {

@@ -53,6 +53,10 @@ void replica_review_followers(struct replica *replica, uint64_t now_ms);
  * an older one than the last that spoke: it is not to be listened to. */
 bool replica_note_process(struct replica_follower *follower, const struct replica_member *from,
                           uint64_t now_ms);
+/* The follower's log is of no use, or ours does not reach back to its end. */
+void replica_needs_install(struct replica_follower *follower);
+/* Finds the followers that lack what our log no longer has. */
+void replica_review_reach(struct replica *replica);
 /* Moves the commit index as far as all allow: R1 at the primary, R12 at a follower. */
 void replica_advance_commit(struct replica *replica);
 

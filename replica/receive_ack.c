@@ -28,24 +28,24 @@ static void take_match(struct replica *replica, struct replica_follower *followe
     }
 }
 
-/* What the follower knows to be committed lies in every primary's log, so one answer is enough to
- * find a place from where to go on. While a probe is on its way other answers change only where it
- * will go on. */
+/* A member holds all that is committed (R1), so it matches at our commit index. A learner matches
+ * at its own: what it knows to be committed lies in every primary's log. So one answer is enough to
+ * find a place to go on from. While a probe is on its way other answers change only where it will
+ * go on. */
 static void search_place(struct replica *replica, struct replica_follower *follower,
                          const struct replica_ack *ack, uint64_t now_ms)
 {
     bool same_history =
         ack->history == replica->seen_history || (ack->history == 0 && ack->commit_index == 0);
+    uint64_t place = follower->member ? replica->commit_index : ack->commit_index;
 
-    if (ack->installing || !same_history || ack->commit_index < replica->base_index ||
-        ack->commit_index > replica->last.index) {
-        follower->mode = REPLICA_INSTALL;
-        follower->matched_index = 0;
+    if (ack->installing || !same_history || place > replica->last.index) {
+        replica_needs_install(follower);
         return;
     }
-    if (follower->mode == REPLICA_PROBE && follower->next_index == ack->commit_index + 1)
+    if (follower->mode == REPLICA_PROBE && follower->next_index == place + 1)
         return; /* asked there already; asked again in time */
-    probe_from(follower, ack->commit_index + 1, now_ms);
+    probe_from(follower, place + 1, now_ms);
 }
 
 static void judge(struct replica *replica, struct replica_follower *follower,

@@ -140,6 +140,7 @@ void replica_step(struct replica *replica, const struct replica_event *event,
     notice_pause(replica, event->now_ms);
     hand_to_verb(replica, event, update);
     replica_try_to_lead(replica, event->now_ms, update);
+    replica_review_reach(replica);
     replica_advance_commit(replica);
     replica_consider_learners(replica, event->now_ms, update);
     replica_consider_proposal(replica, event->now_ms, update);
@@ -155,6 +156,7 @@ void replica_set_base(struct replica *replica, uint64_t index)
     CHECK(index <= replica->commit_index);
     if (index > replica->base_index)
         replica->base_index = index;
+    replica_review_reach(replica);
 }
 
 bool replica_same_copy(const struct replica_member *left, const struct replica_member *right)
