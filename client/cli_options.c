@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "base/options.h"
 #include "client/cli.h"
 #include "proto/limits.h"
@@ -69,7 +70,16 @@ static const char admin_epilog[] =
     "Exit status: 0 done; 2 refused, invalid, or the manager is unavailable; 3 timed out,\n"
     "interrupted while waiting, or outcome unknown.\n";
 
-static size_t fill_specs(struct cli_options *o, bool in_shell, struct option_spec *specs)
+/* Copies a table behind what is there already; returns how many there are then. */
+static size_t add_specs(struct option_spec *specs, size_t count, const struct option_spec *more,
+                        size_t more_count)
+{
+    CHECK(count + more_count <= SPECS_MAX);
+    memcpy(specs + count, more, more_count * sizeof(*more));
+    return count + more_count;
+}
+
+static size_t add_data_specs(struct cli_options *o, struct option_spec *specs, size_t count)
 {
     const struct option_spec here[] = {
         {.name = "json", .kind = OPTION_FLAG, .target = &o->json, .help = "print JSON"},
@@ -111,6 +121,14 @@ static size_t fill_specs(struct cli_options *o, bool in_shell, struct option_spe
          .value = "N",
          .given = &o->limit_given,
          .help = "scan: print at most N pairs (default all)"},
+    };
+
+    return add_specs(specs, count, here, sizeof(here) / sizeof(here[0]));
+}
+
+static size_t add_admin_specs(struct cli_options *o, struct option_spec *specs, size_t count)
+{
+    const struct option_spec here[] = {
         {.name = "dry-run",
          .kind = OPTION_FLAG,
          .target = &o->dry_run,
@@ -130,6 +148,15 @@ static size_t fill_specs(struct cli_options *o, bool in_shell, struct option_spe
          .value = "SERVER",
          .given = &o->from_given,
          .help = "admin unsafe-recover: whose copy (default: the manager chooses)"},
+    };
+
+    return add_specs(specs, count, here, sizeof(here) / sizeof(here[0]));
+}
+
+/* Where the shell is connected does not change within it. */
+static size_t add_connection_specs(struct cli_options *o, struct option_spec *specs, size_t count)
+{
+    const struct option_spec here[] = {
         {.name = "manager",
          .kind = OPTION_STRING,
          .target = &o->managers,
@@ -146,11 +173,16 @@ static size_t fill_specs(struct cli_options *o, bool in_shell, struct option_spe
          .target = &o->no_cache,
          .help = "do not use the host's shared cache"},
     };
-    /* Where the shell is connected does not change within it. */
-    size_t count = sizeof(here) / sizeof(here[0]) - (in_shell ? 3 : 0);
 
-    memcpy(specs, here, count * sizeof(here[0]));
-    return count;
+    return add_specs(specs, count, here, sizeof(here) / sizeof(here[0]));
+}
+
+static size_t fill_specs(struct cli_options *o, bool in_shell, struct option_spec *specs)
+{
+    size_t count = add_data_specs(o, specs, 0);
+
+    count = add_admin_specs(o, specs, count);
+    return in_shell ? count : add_connection_specs(o, specs, count);
 }
 
 /* The first word that names a command, wherever the options stand. */
