@@ -252,7 +252,11 @@ static void settle(struct store *store, struct frozen_partition *frozen)
         return;
     }
     at->frozen = NULL;
-    at->checkpointed = frozen->position;
+    if (frozen->position.installing) /* only what was seen was written */
+        position_raise_seen(&at->checkpointed, frozen->position.history,
+                            frozen->position.seen_epoch);
+    else
+        at->checkpointed = frozen->position;
     for (size_t i = 0; i < frozen->session_count; i++)
         session_settle(&at->sessions, &frozen->sessions[i]);
     if (frozen->sweep_left)

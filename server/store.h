@@ -159,8 +159,8 @@ void store_checkpoint_now(struct store *store);
 struct store_export;
 
 /* Begins to read what LMDB holds of a partition: pairs, sessions, and in `position` what they stand
- * for (that of the last checkpoint), all from one read transaction of its own. While it is open
- * LMDB reuses no page that it sees. CAIRN_ENOMEM, CAIRN_EIO. Loop thread. */
+ * for (that of the last checkpoint, or `installing`), all from one read transaction of its own.
+ * While it is open LMDB reuses no page that it sees. CAIRN_ENOMEM, CAIRN_EIO. Loop thread. */
 int store_export_open(struct store *store, uint32_t partition, struct store_position *position,
                       struct store_export **export);
 /* Appends the next rows to `out`: about `limit_bytes`, at least one row, at most
@@ -189,16 +189,19 @@ enum store_install_state {
     STORE_INSTALL_ENDING,    /* the end is not durable yet */
     STORE_INSTALL_DONE,      /* complete and durable: store_applied tells the new position */
 };
-/* `install` is not 0. An install that is under way for the partition is given up for this one. The
- * caller owns the partition's entries in flight and has dropped them (store_session_forget).
- * CAIRN_ENOMEM: nothing has changed. */
+/* `install` is not 0. store_applied says `installing` at once, store_checkpointed when it is
+ * durable and was polled. Ends the turn's reads, as store_install_poll does when it becomes DONE.
+ * An install that is under way for the partition is given up for this one. The caller owns the
+ * partition's entries in flight and has dropped them (store_session_forget). CAIRN_ENOMEM: nothing
+ * has changed. */
 int store_install_begin(struct store *store, uint32_t partition, uint64_t install);
 /* Takes rows as store_export_read gave them; they are copied. CAIRN_EPROTO if they are malformed or
  * fail their checksums (nothing was taken), CAIRN_EFULL while too much waits for the thread: again
  * after checkpoint_done, CAIRN_ENOMEM. Only in RECEIVING (CHECK). */
 int store_install_rows(struct store *store, uint32_t partition, const uint8_t *rows, size_t length,
                        struct error *error);
-/* After the last rows. `position` is what they stand for; its install and seen_epoch are ours. */
+/* After the last rows. `position` is what they stand for; its install and seen_epoch are ours.
+ * CAIRN_EPROTO, with nothing changed, if rows are missing. Only in RECEIVING (CHECK). */
 int store_install_end(struct store *store, uint32_t partition,
                       const struct store_position *position);
 /* Takes what the thread reported; then tells the state. DONE stays until the next begin. */

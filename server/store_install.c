@@ -9,6 +9,8 @@
 
 struct partition_install {
     struct install_job *job; /* NULL: done */
+    struct store_position mark;
+    bool marked; /* the partition's checkpointed position says so */
     bool ending;
     struct store_position end;
     struct row_progress progress;
@@ -37,7 +39,7 @@ static void forget(struct store *store, struct store_partition *at,
     session_table_free(&at->sessions);
     at->frozen = NULL;
     at->life++;
-    at->applied = at->checkpointed = *mark;
+    at->applied = *mark; /* LMDB is still at its last checkpoint */
     /* Whether it is dirty stays: a checkpoint before the mark must still carry the epoch seen. */
 }
 
@@ -59,6 +61,7 @@ int store_install_begin(struct store *store, uint32_t partition, uint64_t instal
         return CAIRN_ENOMEM;
     }
     session_table_init(&created->sessions);
+    created->mark = mark;
     store->live_bytes -= bytes;
     forget(store, at, &mark);
     at->install = created;
@@ -181,12 +184,17 @@ static bool revive(struct store *store, struct store_partition *at)
 enum store_install_state store_install_poll(struct store *store, uint32_t partition)
 {
     struct store_partition *at = store_at(store, partition);
-    const struct partition_install *install = at->install;
+    struct partition_install *install = at->install;
     if (install == NULL)
         return STORE_INSTALL_NONE;
     if (install->job == NULL)
         return STORE_INSTALL_DONE;
-    switch (checkpointer_install_step(store->checkpointer, install->job)) {
+    enum install_step step = checkpointer_install_step(store->checkpointer, install->job);
+    if (step != INSTALL_MARK && !install->marked) {
+        install->marked = true;
+        at->checkpointed = install->mark;
+    }
+    switch (step) {
     case INSTALL_MARK:
         return STORE_INSTALL_MARKING;
     case INSTALL_CLEAR:

@@ -102,11 +102,20 @@ static void an_export_is_one_state_while_both_sides_write(void **state)
     assert_true(store_applied(pair->source.store, COPIED)->index > 1100);
 }
 
+/* Each partition of a checkpoint gets a transaction of its own: installs come in between. */
+static void target_commits_alone(struct pair *pair)
+{
+    pair->target.options.transaction_bytes = 1;
+    store_close(pair->target.store);
+    fixture_open(&pair->target);
+}
+
 /* The checkpoint under way holds the partition's old state: it must not come over the new one. */
 static void an_install_wins_over_the_checkpoint_under_way(void **state)
 {
     struct pair *pair = *state;
     struct model before;
+    target_commits_alone(pair);
     advance(&pair->source, pair->source_models, 400, UINT32_MAX);
     store_checkpoint_now(pair->source.store);
     advance(&pair->target, pair->target_models, 1500, UINT32_MAX);
@@ -120,6 +129,7 @@ static void an_install_wins_over_the_checkpoint_under_way(void **state)
     assert_int_equal(applied->install, 3);
     assert_int_equal(applied->index, 0);
     assert_int_equal(store_session_count(pair->target.store, COPIED), 0);
+    assert_false(store_checkpointed(pair->target.store, COPIED)->installing); /* not yet durable */
     assert_true(store_live_bytes(pair->target.store) < live_bytes);
 
     struct store_position position;
@@ -138,6 +148,55 @@ static void an_install_wins_over_the_checkpoint_under_way(void **state)
     assert_models(pair->target_models, pair->target.store, COPIED);
     store_checkpoint_now(pair->target.store);
     assert_same_rows(pair, COPIED);
+}
+
+/* A checkpoint that was frozen while the install went on is written after its end. */
+static void an_install_ends_while_a_checkpoint_is_under_way(void **state)
+{
+    struct pair *pair = *state;
+    struct store_position position;
+    struct buffer rows;
+    target_commits_alone(pair);
+    advance(&pair->source, pair->source_models, 400, UINT32_MAX);
+    store_checkpoint_now(pair->source.store);
+    export_all(pair->source.store, COPIED, &position, &rows);
+    begin(pair->target.store, COPIED, 3);
+    assert_true(store_checkpointed(pair->target.store, COPIED)->installing);
+    advance(&pair->target, pair->target_models, 800, COPIED);
+    store_set_seen_epoch(pair->target.store, COPIED, 1, 50); /* it is part of the checkpoint */
+    give(pair->target.store, COPIED, rows.data, rows.length);
+    assert_int_equal(store_install_end(pair->target.store, COPIED, &position), CAIRN_OK);
+    assert_true(store_checkpoint_start(pair->target.store));
+    while (!store_checkpoint_finish(pair->target.store))
+        usleep(500);
+    await(pair->target.store, COPIED, STORE_INSTALL_DONE);
+    assert_int_equal(store_checkpointed(pair->target.store, COPIED)->index, position.index);
+    assert_same_rows(pair, COPIED); /* without another checkpoint */
+    assert_false(store_applied(pair->target.store, COPIED)->installing);
+    assert_int_equal(store_applied(pair->target.store, COPIED)->seen_epoch, 50);
+    assert_model(&pair->source_models[COPIED], pair->target.store);
+    buffer_free(&rows);
+}
+
+/* The turn's reads began before the end: what they see is the partition without its rows. */
+static void reads_see_the_new_state_at_once(void **state)
+{
+    struct pair *pair = *state;
+    struct store_position position;
+    struct buffer rows;
+    advance(&pair->source, pair->source_models, 400, UINT32_MAX);
+    store_checkpoint_now(pair->source.store);
+    export_all(pair->source.store, COPIED, &position, &rows);
+    begin(pair->target.store, COPIED, 3);
+    assert_null(get_text(&pair->target, "nothing")); /* begins the turn's reads */
+    assert_int_equal(store_install_rows(pair->target.store, COPIED, rows.data, rows.length, NULL),
+                     CAIRN_OK);
+    assert_int_equal(store_install_end(pair->target.store, COPIED, &position), CAIRN_OK);
+    for (int i = 0;
+         i < PATIENCE && store_install_poll(pair->target.store, COPIED) != STORE_INSTALL_DONE; i++)
+        usleep(500);
+    assert_model(&pair->source_models[COPIED], pair->target.store);
+    buffer_free(&rows);
 }
 
 static void a_newer_install_takes_over(void **state)
@@ -260,7 +319,7 @@ static void many_and_large_values_go_over(void **state)
         put_large(&pair->source, i);
     put_large(&pair->source, 0);
     store_checkpoint_now(pair->source.store);
-    for (uint32_t i = 0; i < SMALL_KEYS; i += 3) /* to be cleared, or replaced */
+    for (uint32_t i = 0; i < SMALL_KEYS; i++) /* to be cleared, in more than one transaction */
         put_small(&pair->target, i + SMALL_KEYS / 2);
     store_checkpoint_now(pair->target.store);
     assert_pieces(pair->source.store, 1);
@@ -384,6 +443,8 @@ int main(void)
         PAIR_TEST(an_empty_partition_replaces_a_full_one),
         PAIR_TEST(an_export_is_one_state_while_both_sides_write),
         PAIR_TEST(an_install_wins_over_the_checkpoint_under_way),
+        PAIR_TEST(an_install_ends_while_a_checkpoint_is_under_way),
+        PAIR_TEST(reads_see_the_new_state_at_once),
         PAIR_TEST(a_newer_install_takes_over),
         PAIR_TEST(the_epoch_seen_survives_an_install),
         PAIR_TEST(many_and_large_values_go_over),
