@@ -40,6 +40,7 @@ struct membership {
     bool propose_pending;
     uint32_t partitions;
     uint64_t complained_ms; /* of the last line about a manager that does not answer */
+    uint64_t refused_ms;    /* when a proposal was last refused */
     void (*closed)(void *context);
     void *closed_context;
 };
@@ -276,7 +277,12 @@ static void take_proposal_result(struct membership *membership, const proposal_r
     struct error error = {0};
 
     if (result->status != MANAGER_OK && result->status != MANAGER_CONFLICT) {
-        log_error("server", "the manager refuses a proposal status=%d", result->status);
+        uint64_t now_ms = clock_now_ms();
+
+        /* The core proposes again, so this comes again. */
+        if (membership->refused_ms == 0 || now_ms - membership->refused_ms > COMPLAIN_EVERY_MS)
+            log_error("server", "the manager refuses a proposal status=%d", result->status);
+        membership->refused_ms = now_ms;
         return;
     }
     if (configuration_unpack(result->current.data, result->current.length, membership->partitions,
