@@ -121,9 +121,9 @@ static void print_tables(const json_t *status)
     json_t *item;
 
     printf("cluster %s: %zu servers, %" JSON_INTEGER_FORMAT " partitions, %" JSON_INTEGER_FORMAT
-           " copies of each\n\n",
+           " %s of each\n\n",
            text(status, "cluster"), json_array_size(servers), number(status, "partition_count"),
-           number(status, "replicas"));
+           number(status, "replicas"), number(status, "replicas") == 1 ? "copy" : "copies");
     printf("%-4s %-24s %-13s %8s %10s %10s %7s %9s %7s\n", "ID", "ADDRESS", "STATE", "UPTIME S",
            "READS", "WRITES", "LOG", "MEMTABLE", "STORE");
     json_array_foreach(servers, index, item)

@@ -1,5 +1,4 @@
 /* What status says in sentences: what is missing, who is away, what is under way. */
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -73,6 +72,27 @@ static void print_missing(const json_t *status)
     ranges_end(&ranges, before);
 }
 
+/* Partitions whose primary is away or does not lead yet. */
+static void print_unserved(const json_t *status)
+{
+    struct ranges ranges = {0};
+    const char *before = "Not served now: ";
+    size_t index;
+    json_t *item;
+
+    json_array_foreach(json_object_get(status, "partitions"), index, item)
+    {
+        const char *state = json_string_value(json_object_get(item, "state"));
+
+        if (state == NULL || strcmp(state, "ok") != 0) {
+            before = ranges_add(&ranges, number(item, "partition"), before);
+        }
+    }
+    if (ranges.any) {
+        ranges_end(&ranges, before);
+    }
+}
+
 static void print_moving(const json_t *status)
 {
     const json_t *moving = json_object_get(status, "moving");
@@ -124,6 +144,7 @@ void cli_status_notes(const json_t *status)
     json_t *item;
 
     print_missing(status);
+    print_unserved(status);
     json_array_foreach(json_object_get(status, "servers"), index, item)
     {
         any_away = print_server(item) || any_away;
