@@ -38,5 +38,7 @@ void snapshot_take(struct node *node, const snapshot_args *args, uint64_t now_ms
                    snapshot_result *result);
 /* After the log became durable or the checkpoint thread reported: moves installs on. */
 void snapshot_advance(struct node *node, uint64_t now_ms);
+/* Forgets installs under way, as node_close does; NULL is fine. */
+void snapshot_takes_free(struct snapshot_takes *takes);
 
 #endif

@@ -120,7 +120,7 @@ static void an_install_wins_over_the_checkpoint_under_way(void **state)
     store_checkpoint_now(pair->source.store);
     advance(&pair->target, pair->target_models, 1500, UINT32_MAX);
     assert_true(store_checkpoint_start(pair->target.store));
-    advance(&pair->target, pair->target_models, 20, UINT32_MAX);
+    advance(&pair->target, pair->target_models, 3, UINT32_MAX);
     uint64_t live_bytes = store_live_bytes(pair->target.store);
 
     assert_int_equal(store_install_begin(pair->target.store, COPIED, 3), CAIRN_OK);
