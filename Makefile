@@ -216,6 +216,23 @@ $(OUT)/tests/check-history: $(OUT)/tests/lib/check_history.o $(ARCHIVES_fuzz)
 	@mkdir -p $(@D)
 	$(LINK) $^ $(LINK_LIBS_fuzz) -o $@
 
+# --- the simulator: the cores compiled once more, with the switches that break a rule ---------------
+SIM_OUT     := $(OUT)/sim
+SIM_CORES   := $(wildcard replica/*.c) \
+               $(filter-out manager/main.c manager/driver.c manager/directory.c manager/log.c manager/replies.c, \
+                            $(wildcard manager/*.c)) \
+               $(addprefix server/,apply.c session.c store_session.c memtable.c value.c entry.c)
+SIM_OBJECTS := $(patsubst %.c,$(SIM_OUT)/%.o,$(wildcard tests/sim/*.c) $(SIM_CORES))
+$(SIM_OUT)/%.o: %.c Makefile | $(GEN_HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -DCAIRN_BREAK_RULES -MMD -MP -c $< -o $@
+$(OUT)/tests/sim: $(SIM_OBJECTS) $(OUT)/libfuzz.a $(ARCHIVES_proto)
+	@mkdir -p $(@D)
+	$(LINK) $^ $(LINK_LIBS_fuzz) $(LINK_LIBS_proto) -lbsd -o $@
+## make sim             the simulator, in $(OUT)/tests/sim
+.PHONY: sim
+sim: $(OUT)/tests/sim
+
 # --- the plain rpcgen client of the tests: stubs generated without our views -----------------------
 PLAIN := $(GEN)/plain
 RPCGEN_CLIENT := $(OUT)/tests/lib/rpcgen_client/main.o $(PLAIN)/server_xdr.o $(PLAIN)/server_clnt.o

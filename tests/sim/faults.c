@@ -1,0 +1,272 @@
+/* The faults of a random run, and their end. */
+#include "base/check.h"
+#include "tests/sim/sim.h"
+
+const char *const fault_names[FAULT_KINDS] = {
+    [FAULT_CRASH] = "crash",
+    [FAULT_CRASH_TWO] = "crash of two",
+    [FAULT_CRASH_MANAGER] = "manager crash",
+    [FAULT_PAUSE] = "pause",
+    [FAULT_LONG_PAUSE] = "long pause",
+    [FAULT_PAUSE_MANAGER] = "manager pause",
+    [FAULT_CUT_ONE_WAY] = "one-way cut",
+    [FAULT_CUT] = "cut",
+    [FAULT_ISOLATE] = "isolation",
+    [FAULT_SLOW_DISK] = "slow disk",
+    [FAULT_WIPE] = "wiped disk",
+    [FAULT_UNMOUNT] = "unmounted disk",
+    [FAULT_DAMAGE] = "damaged copy",
+    [FAULT_SWITCH] = "switch",
+    [FAULT_DRAIN] = "drain",
+    [FAULT_CHECKPOINT] = "checkpoint",
+    [FAULT_CUT_LOG] = "log cut",
+    [FAULT_CLIENT_RESTART] = "client restart",
+};
+
+static struct host *any_server(struct sim *sim)
+{
+    return &sim->hosts[sim_below(sim, sim->plan.servers)];
+}
+
+static uint64_t between(struct sim *sim, uint64_t low_ms, uint64_t high_ms)
+{
+    return (low_ms + sim_below(sim, high_ms - low_ms + 1)) * MS;
+}
+
+/* Also right away: then it comes back before anybody noticed. */
+static uint64_t down_time(struct sim *sim)
+{
+    return sim_chance(sim, 0.4) ? between(sim, 5, 400) : between(sim, 400, 5000);
+}
+
+static void crash(struct sim *sim, struct host *host, uint64_t for_us)
+{
+    host_crash(host);
+    sim_schedule(sim, for_us, EVENT_START, host->node, 0, 0, NULL);
+}
+
+static void crash_manager(struct sim *sim)
+{
+    manager_crash(sim);
+    sim_schedule(sim, down_time(sim), EVENT_START, SIM_MANAGER, 0, 0, NULL);
+}
+
+static void pause_server(struct sim *sim, struct host *host, uint64_t for_us)
+{
+    TRACE(sim, "server %u stands still for %llu ms", host->node, (unsigned long long)(for_us / MS));
+    host->paused_until_us = sim->now_us + for_us;
+}
+
+/* Any two of the servers and the manager; at times a client. */
+static void cut(struct sim *sim, bool both)
+{
+    uint32_t nodes = sim_chance(sim, 0.2) ? SIM_NODES : SIM_MANAGER + 1;
+    uint32_t from = (uint32_t)sim_below(sim, nodes), to = (uint32_t)sim_below(sim, nodes);
+    uint64_t for_us = between(sim, 100, 5000);
+
+    network_cut(sim, from, to, for_us);
+    if (both)
+        network_cut(sim, to, from, for_us);
+}
+
+static void isolate(struct sim *sim)
+{
+    uint32_t node = (uint32_t)sim_below(sim, SIM_MANAGER + 1);
+    uint64_t for_us = between(sim, 500, 5000);
+    bool in = sim_chance(sim, 0.7), out = !in || sim_chance(sim, 0.7);
+    /* From the other servers only, or from everybody. */
+    uint32_t others = sim_chance(sim, 0.5) ? SIM_MANAGER : SIM_NODES;
+
+    for (uint32_t other = 0; other < others; other++) {
+        if (in)
+            network_cut(sim, other, node, for_us);
+        if (out)
+            network_cut(sim, node, other, for_us);
+    }
+}
+
+/* --- losing data
+ * ---------------------------------------------------------------------------------- */
+
+/* Of every partition each member's store must be there and whole: one loss at a time is what the
+ * copies are for (R9). */
+static bool may_lose(struct sim *sim, const struct host *loser)
+{
+    for (uint32_t i = 0; i < sim->plan.partitions; i++) {
+        const struct configuration *configuration = manager_configuration(sim, i);
+
+        if (configuration == NULL)
+            return false;
+        for (uint32_t k = 0; k < configuration->member_count; k++) {
+            const struct host *host = &sim->hosts[configuration->members[k].server];
+
+            if (host->disk->store != configuration->members[k].store || host->disk->damaged[i])
+                return false;
+            if (host == loser && configuration->member_count < 2)
+                return false;
+        }
+    }
+    return true;
+}
+
+static bool wipe(struct sim *sim)
+{
+    struct host *host = any_server(sim);
+
+    if (!host->mounted || !may_lose(sim, host))
+        return false;
+    host_wipe(host);
+    sim_schedule(sim, between(sim, 100, 4000), EVENT_START, host->node, 0, 0, NULL);
+    return true;
+}
+
+static bool unmount(struct sim *sim)
+{
+    struct host *host = any_server(sim);
+
+    if (!host->mounted || host->disk->cluster == 0)
+        return false;
+    host_unmount(host);
+    sim_schedule(sim, between(sim, 10, 300), EVENT_START, host->node, 0, 0, NULL);
+    sim_schedule(sim, between(sim, 1000, 6000), EVENT_START, host->node, 0, 1, NULL);
+    return true;
+}
+
+static bool damage(struct sim *sim)
+{
+    struct host *host = any_server(sim);
+    uint32_t partition = (uint32_t)sim_below(sim, sim->plan.partitions);
+    struct replica_event event = {.kind = REPLICA_EVENT_DAMAGED};
+    struct replica_update update;
+
+    if (!host->up || !host->mounted || !may_lose(sim, host))
+        return false;
+    TRACE(sim, "server %u: its copy of partition %u is damaged", host->node, partition);
+    host->disk->damaged[partition] = true;
+    part_step(&host->parts[partition], &event, &update, NULL);
+    return true;
+}
+
+/* --- the operator
+ * ---------------------------------------------------------------------------------- */
+
+static bool drain(struct sim *sim)
+{
+    struct host *host = any_server(sim);
+    uint32_t draining = 0;
+
+    for (uint32_t i = 0; i < sim->plan.servers; i++)
+        draining += sim->hosts[i].draining ? 1 : 0;
+    if (!host->draining && draining + sim->plan.replicas >= sim->plan.servers)
+        return false;
+    if (!manager_admin(sim, host->draining ? ADMIN_UNDRAIN : ADMIN_DRAIN, 0, host->node))
+        return false;
+    host->draining = !host->draining;
+    return true;
+}
+
+static bool inject(struct sim *sim, enum fault_kind kind)
+{
+    struct host *host = any_server(sim);
+
+    switch (kind) {
+    case FAULT_CRASH:
+        crash(sim, host, down_time(sim));
+        return true;
+    case FAULT_CRASH_TWO:
+        crash(sim, host, down_time(sim));
+        crash(sim, any_server(sim), down_time(sim));
+        return true;
+    case FAULT_CRASH_MANAGER:
+        crash_manager(sim);
+        return true;
+    case FAULT_PAUSE:
+        pause_server(sim, host, between(sim, 50, 1400));
+        return true;
+    case FAULT_LONG_PAUSE:
+        pause_server(sim, host, between(sim, 1200, 4000));
+        return true;
+    case FAULT_PAUSE_MANAGER:
+        sim->manager.paused_until_us = sim->now_us + between(sim, 100, 4000);
+        return true;
+    case FAULT_CUT_ONE_WAY:
+        cut(sim, false);
+        return true;
+    case FAULT_CUT:
+        cut(sim, true);
+        return true;
+    case FAULT_ISOLATE:
+        isolate(sim);
+        return true;
+    case FAULT_SLOW_DISK:
+        host->slow_until_us = sim->now_us + between(sim, 300, 4000);
+        return true;
+    case FAULT_WIPE:
+        return wipe(sim);
+    case FAULT_UNMOUNT:
+        return unmount(sim);
+    case FAULT_DAMAGE:
+        return damage(sim);
+    case FAULT_SWITCH:
+        return manager_admin(sim, ADMIN_MOVE, (uint32_t)sim_below(sim, sim->plan.partitions),
+                             host->node);
+    case FAULT_DRAIN:
+        return drain(sim);
+    case FAULT_CHECKPOINT:
+        if (host->up && host->paused_until_us <= sim->now_us)
+            host_checkpoint(host);
+        return host->up;
+    case FAULT_CUT_LOG:
+        if (host->up)
+            host_cut_log(host, !sim_chance(sim, 0.4));
+        return host->up;
+    case FAULT_CLIENT_RESTART:
+        client_restart(sim, (uint32_t)sim_below(sim, sim->plan.clients));
+        return true;
+    case FAULT_KINDS:
+        break;
+    }
+    CHECK(false);
+}
+
+static enum fault_kind draw(struct sim *sim)
+{
+    uint64_t total = 0, drawn;
+    uint32_t kind = 0;
+
+    for (uint32_t i = 0; i < FAULT_KINDS; i++)
+        total += sim->plan.weights[i];
+    drawn = sim_below(sim, total);
+    while (drawn >= sim->plan.weights[kind])
+        drawn -= sim->plan.weights[kind++];
+    return (enum fault_kind)kind;
+}
+
+void fault_event(struct sim *sim)
+{
+    enum fault_kind kind;
+
+    if (sim->healing)
+        return;
+    kind = draw(sim);
+    if (inject(sim, kind))
+        sim->counters.faults[kind]++;
+    sim_schedule(sim, 1 + sim_below(sim, 2 * sim->plan.fault_gap_us), EVENT_FAULT, 0, 0, 0, NULL);
+}
+
+void fault_heal(struct sim *sim)
+{
+    network_heal(sim);
+    sim->plan.loss = sim->plan.duplicate = sim->plan.late = sim->plan.busy = 0;
+    sim->manager.paused_until_us = 0;
+    manager_start(sim);
+    for (uint32_t i = 0; i < sim->plan.servers; i++) {
+        struct host *host = &sim->hosts[i];
+
+        host->paused_until_us = host->slow_until_us = 0;
+        host_mount(host);
+        host_start(host);
+        if (host->draining && manager_admin(sim, ADMIN_UNDRAIN, 0, i))
+            host->draining = false;
+    }
+}

@@ -1,0 +1,82 @@
+/* What a seed decides before the run: the cluster's shape, the network, and which faults there are.
+ *
+ * Each run has some kinds of faults and not others: a run with all of them hides what a few, often
+ * repeated, would show. */
+#include "tests/sim/sim.h"
+
+enum { HEALED_SECONDS = 60 };
+
+void plan_fixed(struct plan *plan)
+{
+    *plan = (struct plan){.servers = 3,
+                          .partitions = 1,
+                          .replicas = 2,
+                          .clients = 2,
+                          .keys = 4,
+                          .delay_us = 500,
+                          .sync_us = 1 * MS,
+                          .think_us = 20 * MS,
+                          .lease_ms = 1000,
+                          .grace_ms = 1500,
+                          .replace_after_ms = 300000,
+                          .faults_until_us = 20000 * MS,
+                          .scripted = true};
+    plan->give_up_us = plan->faults_until_us + HEALED_SECONDS * 1000 * MS;
+}
+
+static uint32_t draw_replicas(struct sim *sim)
+{
+    uint64_t drawn = sim_below(sim, 100);
+
+    return drawn < 5 ? 1 : drawn < 60 ? 2 : 3;
+}
+
+static void draw_network(struct sim *sim)
+{
+    struct plan *plan = &sim->plan;
+
+    plan->delay_us = 100 + sim_below(sim, 2 * MS);
+    plan->loss = sim_chance(sim, 0.5) ? 0 : 0.15 * random_unit(&sim->random);
+    plan->duplicate = sim_chance(sim, 0.5) ? 0 : 0.1 * random_unit(&sim->random);
+    plan->late = sim_chance(sim, 0.4) ? 0 : 0.05 * random_unit(&sim->random);
+    plan->late_us = sim_chance(sim, 0.5) ? 50 * MS : 3000 * MS;
+    plan->busy = sim_chance(sim, 0.7) ? 0 : 0.1;
+    plan->sync_us = 200 + sim_below(sim, 4 * MS);
+}
+
+static void draw_faults(struct sim *sim)
+{
+    static const uint32_t weights[FAULT_KINDS] = {
+        [FAULT_CRASH] = 20,       [FAULT_CRASH_TWO] = 6,   [FAULT_CRASH_MANAGER] = 6,
+        [FAULT_PAUSE] = 10,       [FAULT_LONG_PAUSE] = 10, [FAULT_PAUSE_MANAGER] = 4,
+        [FAULT_CUT_ONE_WAY] = 10, [FAULT_CUT] = 10,        [FAULT_ISOLATE] = 8,
+        [FAULT_SLOW_DISK] = 6,    [FAULT_WIPE] = 4,        [FAULT_UNMOUNT] = 3,
+        [FAULT_DAMAGE] = 4,       [FAULT_SWITCH] = 10,     [FAULT_DRAIN] = 6,
+        [FAULT_CHECKPOINT] = 30,  [FAULT_CUT_LOG] = 20,    [FAULT_CLIENT_RESTART] = 4,
+    };
+
+    for (uint32_t i = 0; i < FAULT_KINDS; i++)
+        sim->plan.weights[i] = sim_chance(sim, 0.55) ? weights[i] : 0;
+    sim->plan.weights[FAULT_CRASH] += 1;
+    sim->plan.fault_gap_us = (60 + sim_below(sim, 700)) * MS;
+}
+
+void plan_draw(struct sim *sim)
+{
+    struct plan *plan = &sim->plan;
+
+    *plan = (struct plan){.lease_ms = 1000, .grace_ms = 1500};
+    plan->servers = 3 + (uint32_t)sim_below(sim, SIM_SERVERS - 2);
+    plan->partitions = 1 + (uint32_t)sim_below(sim, sim_chance(sim, 0.3) ? SIM_PARTITIONS : 2);
+    plan->replicas = draw_replicas(sim);
+    plan->clients = 2 + (uint32_t)sim_below(sim, SIM_CLIENTS - 1);
+    plan->keys = 1 + (uint32_t)sim_below(sim, 4);
+    plan->operations = 150;
+    plan->think_us = (3 + sim_below(sim, 60)) * MS;
+    plan->quiet_us = (600 + sim_below(sim, 1500)) * MS;
+    plan->faults_until_us = plan->quiet_us + (3000 + sim_below(sim, 9000)) * MS;
+    plan->give_up_us = plan->faults_until_us + HEALED_SECONDS * 1000 * MS;
+    plan->replace_after_ms = sim_chance(sim, 0.5) ? 4000 : 300000;
+    draw_network(sim);
+    draw_faults(sim);
+}
