@@ -139,7 +139,7 @@ static void note_role(struct part *part)
 }
 
 void part_step(struct part *part, struct replica_event *event, struct replica_update *update,
-               const struct message *append)
+               const struct message *message)
 {
     static const struct sim_entry noop = {.kind = COMMAND_NOOP};
     struct replica *replica = &part->replica;
@@ -149,8 +149,10 @@ void part_step(struct part *part, struct replica_event *event, struct replica_up
     replica_step(replica, event, update);
     if (update->persist_epoch)
         persist_epoch(part, update);
-    if (append != NULL && update->accepted)
-        take_entries(part, append, update);
+    if (message != NULL && update->accepted)
+        take_entries(part, message, update);
+    if (message != NULL && event->kind == REPLICA_EVENT_INSTALL && update->granted)
+        part_begin_install(part, message);
     if (update->append_noop)
         part_propose(part, &noop);
     if (update->propose)

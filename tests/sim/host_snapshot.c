@@ -131,7 +131,7 @@ static void answer(struct part *part, const struct message *to, bool refused, bo
     network_send(host->sim, message);
 }
 
-static void begin(struct part *part, const struct message *message)
+void part_begin_install(struct part *part, const struct message *message)
 {
     struct host *host = part->host;
 
@@ -190,9 +190,7 @@ void host_take_snapshot(struct host *host, const struct message *message)
         answer(part, message, true, false);
         return;
     }
-    part_step(part, &event, &update, NULL);
-    if (update.granted)
-        begin(part, message);
+    part_step(part, &event, &update, message);
     answer(part, message, !update.granted, false);
 }
 

@@ -125,11 +125,14 @@ static _Noreturn void work(struct worker *worker, uint64_t first, uint64_t step,
 
 static void start_worker(struct worker *worker, uint64_t first, uint64_t step, uint64_t end)
 {
+    pid_t pid;
+
     (void)fflush(stdout);
-    worker->pid = fork();
-    CHECK(worker->pid >= 0);
-    if (worker->pid == 0)
+    pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0)
         work(worker, first, step, end);
+    worker->pid = pid;
 }
 
 /* Waits for any one of ours to end; NULL: none is left. A process that died failed, too. */

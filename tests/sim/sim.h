@@ -525,9 +525,9 @@ void host_checkpoint(struct host *host);
 void host_checkpointed(struct host *host);
 
 /* --- host_core.c: events into the core, updates out of it --- */
-/* One step, carried out but for what an Append brings, which `append` (or NULL) is. */
+/* One step, carried out. `message`: the Append or the snapshot's piece that it is about, or NULL. */
 void part_step(struct part *part, struct replica_event *event, struct replica_update *update,
-               const struct message *append);
+               const struct message *message);
 void part_pump(struct part *part, bool idle);
 struct sim_entry *part_propose(struct part *part, const struct sim_entry *command);
 void part_set_configuration(struct part *part, const struct configuration *configuration);
@@ -544,6 +544,7 @@ void part_send_append(struct part *part, uint32_t follower);
 
 /* --- host_snapshot.c --- */
 void part_drive_snapshots(struct part *part);
+void part_begin_install(struct part *part, const struct message *message);
 void host_take_snapshot(struct host *host, const struct message *message);
 void host_take_snapshot_answer(struct host *host, const struct message *message);
 void host_install_step(struct host *host, uint32_t partition);
