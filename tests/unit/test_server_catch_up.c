@@ -331,7 +331,7 @@ static void test_dropped_entries_are_never_sent(void **state)
         put_range(&s, 1, 25, 40, 3);
         put_range(&s, 1, 23, 24, 2);
         put_range(&s, 1, 25, 38, 4);
-        lead(&s, 1, 0, 22, 35);
+        lead(&s, 1, 0, 19, 35);
         run_pass(&s, limit_bytes);
         assert_arrived(&s, 1, 35);
         tear_down(&s);
@@ -669,6 +669,27 @@ static void test_missing_entries_are_not_skipped(void **state)
     tear_down(&s);
 }
 
+/* The same where an install lies between: what was before it makes up for nothing. */
+static void test_entries_before_an_install_do_not_make_up_for_missing_ones(void **state)
+{
+    (void)state;
+    struct scene s;
+    set_up(&s);
+    put_range(&s, 1, 1, 60, 1);
+    put_reset(&s, 1, (struct replica_position){.epoch = 6, .index = 30});
+    s.logs[1].last_index = 39; /* 31 to 39 never reach the log */
+    put_range(&s, 1, 40, 50, 7);
+    lead(&s, 1, 30, 39, 50); /* the one before the first is missing */
+    run_pass(&s, 1 << 20);
+    assert_arrived(&s, 1, 39);
+    lead(&s, 1, 30, 30, 50); /* the first one is */
+    struct catch_up *pass = open_pass(&s);
+    read_piece(pass, 1 << 20);
+    assert_true(catch_up_done(pass)); /* there is nothing to be taken */
+    catch_up_close(&s.node, pass);
+    tear_down(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -685,6 +706,7 @@ int main(void)
         cmocka_unit_test(test_the_log_is_kept_during_a_pass),
         cmocka_unit_test(test_damage_is_an_error),
         cmocka_unit_test(test_missing_entries_are_not_skipped),
+        cmocka_unit_test(test_entries_before_an_install_do_not_make_up_for_missing_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
