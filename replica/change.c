@@ -38,13 +38,15 @@ void replica_consider_learners(struct replica *replica, uint64_t now_ms,
     for (uint32_t i = 0; i < replica->follower_count; i++) {
         struct replica_follower *follower = &replica->followers[i];
 
-        if (follower->member || follower->proposed || follower->unwanted)
+        if (follower->member || follower->unwanted)
             continue;
+        /* One that was proposed and forgotten since (R10) gets ready again: it counts all along. */
         if (follower->ready_index == 0) {
             if (has_caught_up(replica, follower, now_ms) ||
                 (RULE_BROKEN(R8_WAIT) && follower->lease_until_ms > now_ms))
                 count_learner(replica, follower, update);
-        } else if (follower->lease_until_ms <= now_ms || follower->mode != REPLICA_REPLICATE) {
+        } else if (!follower->proposed &&
+                   (follower->lease_until_ms <= now_ms || follower->mode != REPLICA_REPLICATE)) {
             /* It fell behind before it was proposed: nothing was promised to anybody yet. */
             follower->counted = false;
             follower->ready_index = 0;
@@ -78,8 +80,9 @@ static bool must_go(const struct replica *replica, const struct replica_follower
 {
     if (follower->unwanted)
         return true;
-    /* A member that lost its log (R13) is removed, and installed as a learner. */
-    return follower->member &&
+    /* A member that lost its log (R13) is removed, and installed as a learner. So is one that was
+     * proposed as a member: it counts as one until that is decided (R11). */
+    return (follower->member || follower->proposed) &&
            (is_silent(replica, follower, now_ms) || follower->mode == REPLICA_INSTALL);
 }
 
