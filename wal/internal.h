@@ -63,8 +63,6 @@ _Noreturn void wal_fail(struct wal *wal, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* Raises a failure of the keeper. */
 void wal_check_keeper(struct wal *wal);
-/* The lowest LSN that an open cursor still has to read; UINT64_MAX: none (W6). */
-uint64_t wal_pinned_lsn(const struct wal *wal);
 /* Frees everything without any I/O, as a crash would; for tests. Waits for a batch under way. */
 void wal_abandon(struct wal *wal);
 

@@ -129,6 +129,9 @@ int wal_cursor_read(struct wal_cursor *cursor, uint64_t limit_bytes, wal_visit v
 void wal_cursor_skip(struct wal_cursor *cursor, uint64_t lsn);
 /* LSN of the next record it will visit. Not while a wal_cursor_read runs. */
 uint64_t wal_cursor_next_lsn(const struct wal_cursor *cursor);
+/* The lowest LSN that an open cursor still has to read, so that wal_cut keeps it; UINT64_MAX: none.
+ * The owner's call. */
+uint64_t wal_pinned_lsn(const struct wal *wal);
 /* Unpins what it held back. NULL is fine. */
 void wal_cursor_close(struct wal *wal, struct wal_cursor *cursor);
 

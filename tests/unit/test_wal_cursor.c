@@ -262,13 +262,16 @@ static void test_a_cut_keeps_what_an_open_cursor_has_not_read(void **state)
     start(&f, &disk);
     fixture_fill(&f, 600, 1000);
     uint64_t all = wal_bytes(f.wal);
+    assert_true(wal_pinned_lsn(f.wal) == UINT64_MAX);
     struct wal_cursor *cursor = open_cursor(&f, 0), *idle = open_cursor(&f, 400);
+    assert_int_equal(wal_pinned_lsn(f.wal), 1);
     wal_cut(f.wal, f.durable);
     assert_int_equal(wal_bytes(f.wal), all);
     wal_cursor_extend(f.wal, cursor);
     assert_int_equal(read_some(&f, cursor, 300 * 1000), 0);
     f.cut = wal_cursor_next_lsn(cursor);
     assert_int_equal(f.cut, 301);
+    assert_int_equal(wal_pinned_lsn(f.wal), 301);
     wal_cut(f.wal, f.durable); /* what it has read may go */
     uint64_t later = wal_bytes(f.wal);
     assert_true(later < all && later > 300 * 1000);
