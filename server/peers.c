@@ -12,7 +12,8 @@
 enum {
     WINDOW_BYTES_DEFAULT = 4 << 20,
     CALLS_LIMIT = 256,
-    LOOK_EVERY_MS = 20, /* through all partitions */
+    CONNECT_TIMEOUT_MS = 500, /* a lost SYN comes again only after a second; a new attempt, now */
+    LOOK_EVERY_MS = 20,       /* through all partitions */
 };
 
 /* --- connections ------------------------------------------------------------------------------ */
@@ -48,7 +49,8 @@ static void close_channel(struct peer *peer, enum peer_channel channel)
 int peers_call(struct peer *peer, enum peer_channel channel, uint32_t procedure, const void *args,
                uint64_t timeout_ms, rpc_done done, void *context, struct rpc_client **client)
 {
-    static const struct rpc_client_options options = {.calls_limit = CALLS_LIMIT};
+    static const struct rpc_client_options options = {.calls_limit = CALLS_LIMIT,
+                                                      .connect_timeout_ms = CONNECT_TIMEOUT_MS};
 
     if (peer->retired)
         return CAIRN_ECANCELED;
@@ -67,8 +69,12 @@ int peers_call(struct peer *peer, enum peer_channel channel, uint32_t procedure,
 
 void peers_timed_out(struct peer *peer, enum peer_channel channel, const struct rpc_client *client)
 {
-    if (peer->channels[channel] == client && rpc_client_connected(client))
-        close_channel(peer, channel);
+    if (peer->channels[channel] != client || !rpc_client_connected(client))
+        return;
+    close_channel(peer, channel);
+    /* A beacon is answered at once, whatever the disk does: it is the network, or the process. */
+    if (channel == PEER_BEACONS)
+        close_channel(peer, PEER_APPENDS);
 }
 
 /* --- who the others are ------------------------------------------------------------------------

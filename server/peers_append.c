@@ -31,6 +31,12 @@ void append_stream_init(struct append_stream *stream)
     backoff_init(&stream->backoff, RETRY_FIRST_MS, RETRY_LIMIT_MS);
 }
 
+void append_stream_retry(struct peer *peer)
+{
+    backoff_reset(&peer->append.backoff);
+    peer->append.retry_ms = 0;
+}
+
 void append_stream_news(struct peer *peer, uint64_t now_ms)
 {
     if (peer->append.idle_due_ms == 0)
@@ -42,8 +48,7 @@ void append_stream_news(struct peer *peer, uint64_t now_ms)
 static void answered(struct peer *peer, const struct append_call *call, const append_result *result,
                      uint64_t now_ms)
 {
-    backoff_reset(&peer->append.backoff);
-    peer->append.retry_ms = 0;
+    append_stream_retry(peer);
     exchange_append_answered(peer->peers->node, peer->server, call->sent, call->count, result,
                              now_ms);
     append_stream_news(peer, now_ms);

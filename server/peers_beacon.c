@@ -34,6 +34,7 @@ static void on_answer(void *context, int status, const void *result, const struc
 
         exchange_beacon_answered(peer->peers->node, peer->server, call->pairs, call->count, result,
                                  now_ms);
+        append_stream_retry(peer);
         append_stream_news(peer, now_ms);
     }
     free(call);

@@ -128,6 +128,8 @@ void append_stream_init(struct append_stream *stream);
 void append_stream_run(struct peer *peer, uint64_t now_ms);
 /* Sends what the builder holds; false if it could not be sent, which the core has been told. */
 bool append_stream_send(struct peer *peer, bool catching_up, uint64_t now_ms);
+/* The server answers: what was held back may go. */
+void append_stream_retry(struct peer *peer);
 /* Commit indexes may have moved. */
 void append_stream_news(struct peer *peer, uint64_t now_ms);
 
