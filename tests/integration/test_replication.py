@@ -4,7 +4,7 @@ import shutil
 import time
 import unittest
 
-from cluster import QUICK, SCALE, CairnTest, timeout
+from cluster import QUICK, SCALE, CairnTest, timeout, wait_until
 from load import Load
 
 # The least that checkpoints and cuts the log often.
@@ -94,9 +94,21 @@ class Copies(CairnTest):
             server.start()
             self.assertIn("--replace-store", server.expect_exit(2))
             self.verify(c, "k")
-            server.start("--replace-store")
+            self.replace(server)
             c.wait_healthy()
         self.verify(c, "k")
+
+
+    def replace(self, server):
+        """The manager takes a new store once it has not heard the old one for a while."""
+        def taken():
+            server.start("--replace-store")
+            wait_until(lambda: not server.running() or "registered" in server.log(), "an answer")
+            if server.running():
+                return True
+            self.assertIn("once the old one is off", server.expect_exit(2))
+            return False
+        wait_until(taken, "the new store is taken")
 
 
 class Snapshots(CairnTest):

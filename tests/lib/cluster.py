@@ -3,6 +3,7 @@
 A Cluster owns a temporary directory, its processes and their logs; close() ends and removes all of
 it and fails if a process ended that the test did not end, or if a sanitizer complained.
 """
+import collections
 import json
 import os
 import random
@@ -260,6 +261,13 @@ class Cluster:
 
     def primaries(self):
         return primaries(self.status())
+
+    def holders(self):
+        """{server: how many copies it holds}, of those that hold any."""
+        held = collections.Counter()
+        for partition in self.status()["partitions"]:
+            held.update([partition["primary"], *partition["backups"]])
+        return held
 
     def partition_of(self, key):
         """Which server leads the key's partition is asked of the cluster, not computed here."""
