@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/node_internal.h"
+#include "server/snapshot.h"
 
 enum { PATH_LIMIT = 4096, LEASE_MS_DEFAULT = 1000, GRACE_MS_DEFAULT = 1500 };
 
@@ -76,10 +77,12 @@ void node_close(struct node *node)
     for (uint32_t i = 0; node->partitions != NULL && i < node->partition_count; i++)
         partition_free(&node->partitions[i]);
     free(node->partitions);
+    snapshot_takes_free(node->takes);
     free(node->outbox_bits);
     free(node->run_entries.entries);
     free(node->run_entries.epochs);
     node_free_cut_points(node);
+    snapshot_takes_free(node->takes);
     if (node->journal.wal != NULL)
         journal_close(&node->journal);
     if (node->store != NULL)

@@ -31,6 +31,7 @@ struct outbox {
 /* Where the log may be cut once a checkpoint holds what lies below (W6). */
 struct cut_point {
     uint64_t lsn;
+    uint64_t durable_lsn;               /* what must be durable before */
     struct replica_position *positions; /* [partition_count]: the last entries below the cut */
 };
 
@@ -62,9 +63,12 @@ struct node {
     struct cut_point cut_points[CUT_POINTS_LIMIT]; /* not used yet, ascending */
     uint32_t cut_point_count;
     uint64_t checkpoint_started_ms;
+    uint64_t carry_lsn;         /* end of the log when the last checkpoint began */
+    uint64_t kept_bytes;        /* packed, of applied entries that are still in memory */
     uint64_t uncommitted_bytes; /* of entries proposed here and not applied */
     uint32_t proposals_wanted;
     bool wants_map; /* the manager is to be asked for the map at once; the driver clears it */
+    bool carries;   /* some partition has a carry_index */
     bool owes;      /* some partition owes_epoch or owes_noop */
     uint32_t serving_said;        /* partitions served, as last logged */
     uint32_t snapshots_open;      /* snapshot.c: the log is not cut meanwhile */

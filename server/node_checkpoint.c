@@ -41,20 +41,31 @@ static uint64_t first_unsettled_reset(struct node *node)
     return journal->reset_count > 0 ? journal->resets[0].lsn : UINT64_MAX;
 }
 
+static uint64_t lower(uint64_t left, uint64_t right)
+{
+    return left < right ? left : right;
+}
+
+static uint64_t lsn_of(const struct partition *partition, uint64_t index)
+{
+    const struct entry *entry = partition_entry(partition, index);
+
+    return entry == NULL ? UINT64_MAX : entry->lsn;
+}
+
 /* The LSN of the oldest record that the store does not make needless once it is checkpointed. */
 static uint64_t first_needed_lsn(struct node *node)
 {
-    uint64_t first = wal_last_lsn(node->journal.wal) + 1;
-    uint64_t reset = first_unsettled_reset(node);
+    uint64_t first = lower(wal_last_lsn(node->journal.wal) + 1, first_unsettled_reset(node));
 
     for (uint32_t i = 0; i < node->partition_count; i++) {
         const struct partition *partition = &node->partitions[i];
-        const struct entry *entry = partition_entry(partition, partition->applied.index + 1);
 
-        if (entry != NULL && entry->lsn < first)
-            first = entry->lsn;
+        first = lower(first, lsn_of(partition, partition->applied.index + 1));
+        if (partition->carry_index > partition->applied.index)
+            first = lower(first, lsn_of(partition, partition->carry_index));
     }
-    return reset < first ? reset : first;
+    return first;
 }
 
 static void free_cut_point(struct cut_point *point)
@@ -80,6 +91,7 @@ static void note_cut_point(struct node *node)
     if (point->positions == NULL)
         return;
     point->lsn = first_needed_lsn(node);
+    point->durable_lsn = wal_last_lsn(node->journal.wal);
     for (uint32_t i = 0; i < node->partition_count; i++)
         point->positions[i] = node->partitions[i].applied;
 }
@@ -128,7 +140,7 @@ static void use_oldest_cut_point(struct node *node)
 }
 
 /* W7: on a full disk nothing is kept for others. */
-static uint64_t kept_bytes(const struct node *node)
+static uint64_t bytes_to_keep(const struct node *node)
 {
     if (node->snapshots_open > 0)
         return log_limit_bytes;
@@ -137,8 +149,16 @@ static uint64_t kept_bytes(const struct node *node)
 
 void node_cut_log(struct node *node)
 {
-    while (node->cut_point_count > 0 && wal_bytes(node->journal.wal) > kept_bytes(node))
+    while (node->cut_point_count > 0) {
+        uint64_t bytes = wal_bytes(node->journal.wal);
+
+        if (bytes <= bytes_to_keep(node) ||
+            wal_durable_lsn(node->journal.wal) < node->cut_points[0].durable_lsn)
+            return;
         use_oldest_cut_point(node);
+        if (wal_bytes(node->journal.wal) == bytes)
+            return; /* perhaps somebody reads there: no haste */
+    }
 }
 
 void node_cut_log_whole(struct node *node)
@@ -172,6 +192,7 @@ void node_consider_checkpoint(struct node *node, uint64_t now_ms)
         !disk_can_checkpoint(&node->disk))
         return;
     node->checkpoint_started_ms = now_ms;
+    node_carry_entries(node);
     /* W6: everything below is applied, so the checkpoint that freezes now holds it. */
     if (store_checkpoint_start(node->store))
         note_cut_point(node);

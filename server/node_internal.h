@@ -17,6 +17,19 @@ void node_pay_all_debts(struct node *node, uint64_t now_ms);
 void node_carry_out(struct node *node, struct partition *partition,
                     const struct replica_update *update, uint64_t now_ms);
 
+/* node_apply.c: applies committed entries. */
+void node_apply_through(struct node *node, struct partition *partition, uint64_t commit_index);
+/* Drops entries that are not applied, the last first, down to `index` (R4). */
+void node_drop_from(struct node *node, struct partition *partition, uint64_t index);
+/* Answers all that wait for entries without an outcome: they are another primary's to commit. */
+void node_stop_waiting(struct node *node, struct partition *partition);
+
+/* node_carry.c: writes entries again that have long been in the log and are not applied, so that
+ * it can be cut (W6). At the start of a checkpoint. */
+void node_carry_entries(struct node *node);
+/* Goes on with what the log had no room for. */
+void node_carry_on(struct node *node);
+
 /* node_checkpoint.c: starts a checkpoint if the memtable is large or old. */
 void node_consider_checkpoint(struct node *node, uint64_t now_ms);
 /* Cuts the log as far as it need not be kept (W6). */

@@ -1,20 +1,13 @@
-/* Entries' way through a node: proposed into the log, durable, committed, applied, answered; or
- * dropped. */
+/* What a node does for its partitions' cores: proposing entries, recording epochs, reporting what
+ * became durable. */
 #include <inttypes.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/check.h"
 #include "base/log.h"
 #include "server/node_internal.h"
 
-enum {
-    APPLIES_PER_READ = 4096,
-    /* A backup that does not keep up slows the writers here instead of filling the memory. */
-    UNCOMMITTED_LIMIT_BYTES = 32 << 20,
-    /* Of one partition's applied entries, for followers that come from the log on disk. */
-    KEPT_LIMIT_BYTES = 16 << 20,
-};
+/* A backup that does not keep up slows the writers here instead of filling the memory. */
+enum { UNCOMMITTED_LIMIT_BYTES = 32 << 20 };
 
 /* S3: what a client numbers; its retirement (S4) has no number. */
 static bool is_mutation(const struct entry *entry)
@@ -88,149 +81,6 @@ struct entry *node_propose_tick(struct node *node, struct partition *partition,
     return entry;
 }
 
-/* --- leaving memory -----------------------------------------------------------------------------
- */
-
-/* It is not waited for any more: applied, dropped, or another primary's to commit. */
-static void discount(struct node *node, struct entry *entry)
-{
-    if (!entry->proposed)
-        return;
-    entry->proposed = false;
-    CHECK(node->uncommitted_bytes >= entry->packed_length);
-    node->uncommitted_bytes -= entry->packed_length;
-}
-
-/* Drops entries that are not applied, the last first, down to `index`. */
-static void drop_from(struct node *node, struct partition *partition, uint64_t index)
-{
-    CHECK(index > partition->applied.index); /* R4: a committed entry is never dropped */
-    while (partition_last_index(partition) >= index) {
-        struct entry *entry = partition_pop_last(partition);
-
-        store_session_forget(node->store, entry);
-        discount(node, entry);
-        partition_answer_waiters(entry, NULL);
-        entry_free(entry);
-    }
-    partition->void_lsn = wal_last_lsn(node->journal.wal);
-    if (partition->durable_index >= index)
-        partition->durable_index = index - 1;
-}
-
-static void step_down(struct node *node, struct partition *partition)
-{
-    uint64_t last = partition_last_index(partition);
-
-    for (uint64_t index = partition->applied.index + 1; index <= last; index++)
-        discount(node, partition_entry(partition, index));
-    partition_abandon_waiters(partition);
-}
-
-static void drop_kept(struct partition *partition, uint64_t limit_bytes)
-{
-    while (partition->before.index < partition->applied.index &&
-           (partition->kept_bytes > limit_bytes || limit_bytes == 0))
-        entry_free(partition_pop_first(partition));
-}
-
-void node_drop_log(struct node *node, struct partition *partition)
-{
-    drop_kept(partition, 0);
-    drop_from(node, partition, partition->applied.index + 1);
-    partition_set_position(partition, &(struct replica_position){0});
-    partition->durable_index = 0;
-    partition->dropped_lsn = partition->void_lsn;
-    partition->owes_noop = false;
-    partition->damaged = false;
-}
-
-void node_installed(struct node *node, struct partition *partition)
-{
-    const struct store_position *applied = store_applied(node->store, partition->replica.partition);
-    struct replica_position position = {.epoch = applied->epoch, .index = applied->index};
-
-    CHECK(!applied->installing);
-    partition_set_position(partition, &position);
-}
-
-/* --- applying -----------------------------------------------------------------------------------
- */
-
-/* Followers that read the log on disk reach its end only if memory goes back a little, too. */
-static bool somebody_lags(const struct partition *partition, uint64_t commit_index)
-{
-    const struct replica *replica = &partition->replica;
-
-    for (uint32_t i = 0; i < partition->noted_count && i < replica->follower_count; i++) {
-        const struct replica_follower *follower = &replica->followers[i];
-
-        if (follower->mode == REPLICA_REPLICATE && follower->next_index <= commit_index)
-            return true;
-    }
-    return false;
-}
-
-/* An applied entry gives its item away: what is to be sent later is packed before. Without memory
- * for it the follower takes it from the disk. */
-static bool keep_packed(const struct node *node, struct partition *partition, struct entry *entry)
-{
-    const uint8_t *there = journal_packed(&node->journal, entry);
-    uint32_t length = entry_packed_size(entry);
-    uint8_t *bytes = malloc(length);
-
-    if (bytes == NULL)
-        return false;
-    if (there != NULL)
-        memcpy(bytes, there, length);
-    else
-        entry_pack(entry, bytes);
-    entry->packed = bytes;
-    entry->packed_length = length;
-    entry->packed_owned = true;
-    partition->kept_bytes += length;
-    return true;
-}
-
-/* R13: a value that others have and this copy cannot read. Alone it is an error for the client. */
-static bool is_damage(const struct partition *partition, const struct outcome *outcome)
-{
-    return outcome->code == OUTCOME_CORRUPT && partition->replica.configuration.member_count > 1;
-}
-
-static void apply_entry(struct node *node, struct partition *partition, struct entry *entry)
-{
-    struct outcome outcome = {0};
-
-    discount(node, entry);
-    if (partition->tick == entry)
-        partition->tick = NULL;
-    /* Out of memory halfway through committed entries: only a restart can go on (R5). */
-    CHECK(store_apply(node->store, entry, &outcome) == CAIRN_OK);
-    partition->applied = (struct replica_position){.epoch = entry->epoch, .index = entry->index};
-    if (is_damage(partition, &outcome))
-        partition->damaged = true;
-    partition_answer_waiters(entry, partition->damaged ? NULL : &outcome);
-}
-
-/* S1, S2, S3: applied in index order, whatever the entry is; the store decides its outcome. */
-static void apply_through(struct node *node, struct partition *partition, uint64_t commit_index)
-{
-    bool keep = partition->applied.index < commit_index && somebody_lags(partition, commit_index);
-    uint64_t applied = 0;
-
-    while (partition->applied.index < commit_index) {
-        struct entry *entry = partition_entry(partition, partition->applied.index + 1);
-
-        CHECK(entry != NULL);
-        keep = keep && keep_packed(node, partition, entry);
-        apply_entry(node, partition, entry);
-        drop_kept(partition, keep ? KEPT_LIMIT_BYTES : 0);
-        if (++applied % APPLIES_PER_READ == 0)
-            store_end_turn(node->store); /* a long recovery must not pin LMDB's pages */
-    }
-}
-
 /* --- what the core asks for ---------------------------------------------------------------------
  */
 
@@ -295,7 +145,7 @@ static void notice_end_of_lead(struct node *node, struct partition *partition)
     if (!leads)
         partition->owes_noop = false;
     if (partition->leads && !leads)
-        step_down(node, partition);
+        node_stop_waiting(node, partition);
     partition->leads = leads;
 }
 
@@ -318,11 +168,11 @@ void node_carry_out(struct node *node, struct partition *partition,
         say_role(&partition->replica);
     notice_end_of_lead(node, partition);
     if (update->truncate_index != 0)
-        drop_from(node, partition, update->truncate_index);
+        node_drop_from(node, partition, update->truncate_index);
     node_note_followers(node, partition);
     take_on_debts(node, partition, update, now_ms);
     ask_manager(node, partition, update);
-    apply_through(node, partition, update->commit_index);
+    node_apply_through(node, partition, update->commit_index);
     if (update->must_send)
         node_note_news(node, partition);
     if (partition->damaged && !partition->replica.damaged) {

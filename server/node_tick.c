@@ -80,6 +80,7 @@ void node_tick(struct node *node, uint64_t now_ms)
             evict_idle_sessions(node, partition, now_ms);
     }
     say_what_is_served(node, now_ms);
+    node_carry_on(node);
     node_cut_log(node);
     node_consider_checkpoint(node, now_ms);
     if (!wal_waiting(node->journal.wal) && !wal_busy(node->journal.wal))

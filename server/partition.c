@@ -99,13 +99,10 @@ static void shrink_if_empty(struct partition *partition)
     partition->capacity = 0;
 }
 
-/* What the partition still says about an entry that leaves its log. */
 static void note_gone(struct partition *partition, const struct entry *entry)
 {
     if (partition->tick == entry)
         partition->tick = NULL;
-    if (entry->packed_owned)
-        partition->kept_bytes -= entry->packed_length;
 }
 
 struct entry *partition_pop_last(struct partition *partition)
@@ -169,6 +166,17 @@ void partition_recover_start(struct partition *partition, struct partition_recov
     };
 }
 
+/* The very entry, written again (node_carry.c): what follows it stays. */
+static bool is_held(struct partition *partition, const struct entry *entry)
+{
+    struct entry *held = partition_entry(partition, entry->index);
+
+    if (held == NULL || held->epoch != entry->epoch || held->history != entry->history)
+        return false;
+    held->lsn = entry->lsn;
+    return true;
+}
+
 int partition_recover_entry(struct partition *partition, struct partition_recovery *recovery,
                             struct entry *entry, struct error *error)
 {
@@ -183,6 +191,10 @@ int partition_recover_entry(struct partition *partition, struct partition_recove
     if (entry->index > recovered->last.index + 1) {
         /* An error, unless all this turns out to be void. */
         recovery->gap_index = entry->index;
+        entry_free(entry);
+        return CAIRN_OK;
+    }
+    if (is_held(partition, entry)) {
         entry_free(entry);
         return CAIRN_OK;
     }

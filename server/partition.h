@@ -32,7 +32,6 @@ struct partition {
     struct replica_position before;  /* of the entry before the first in memory */
     struct replica_position applied; /* before <= applied; entries up to it have no item any more */
     struct replica_position base;    /* the entry before the first that the log on disk still has */
-    uint64_t kept_bytes;             /* packed, of the entries up to `applied` */
     struct entry *tick; /* the newest pending no-op, for reads that wait for log time (S2) */
     /* What journal marks of this turn say. */
     uint64_t durable_index;
@@ -41,8 +40,9 @@ struct partition {
     uint64_t dropped_lsn; /* the whole log up to it was dropped, for an install; 0: never */
     /* What the core asked for and the log had no room for yet: tried again soon. */
     bool owes_epoch, owes_noop;
-    bool leads;   /* as last noticed; its end is the end of all that wait */
-    bool damaged; /* found while applying; the core is told at the end (R13) */
+    uint64_t carry_index; /* node_carry.c: from here on to be written again; 0: nothing */
+    bool leads;           /* as last noticed; its end is the end of all that wait */
+    bool damaged;         /* found while applying; the core is told at the end (R13) */
     bool touched;
     STAILQ_ENTRY(partition) next_touched;
     bool wants_proposal; /* `proposal` is to be sent to the manager (R11) */
@@ -93,8 +93,9 @@ struct partition_recovery {
     uint64_t gap_index; /* an entry whose predecessors are missing; 0: none */
 };
 
-/* Takes an entry that recovery found in the log (W6, R12): one at index i voids all at or above i.
- * Owns `entry`. CAIRN_ENOMEM. */
+/* Takes an entry that recovery found in the log (W6, R12): one at index i voids all at or above i,
+ * unless it is the one that is there (R4: the same epoch and index, the same entry). Owns `entry`.
+ * CAIRN_ENOMEM. */
 int partition_recover_entry(struct partition *partition, struct partition_recovery *recovery,
                             struct entry *entry, struct error *error);
 /* An install began here: all of the log before is void (W6). `applied` is what the store holds. */
