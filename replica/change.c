@@ -149,8 +149,9 @@ static void begin_switch(struct replica *replica, const struct replica_follower 
 {
     if (follower == NULL || !follower->member || replica->role != REPLICA_PRIMARY ||
         follower->id.incarnation == 0 || follower->lease_until_ms <= now_ms ||
-        follower->mode != REPLICA_REPLICATE || replica->proposing)
+        follower->mode != REPLICA_REPLICATE)
         return; /* the manager will ask again */
+    /* An earlier proposal may be undecided: of that and the switch only one is accepted (R11). */
     replica->yields_to = follower->id;
     replica->yield_after_ms = now_ms + replica->times.lease_ms / 2;
 }
