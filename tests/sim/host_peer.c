@@ -175,6 +175,17 @@ void host_send_answers(struct host *host)
     host->acks_end = link;
 }
 
+/* All that the answer speaks of is synced by then: also entries that an earlier copy of the Append
+ * brought, and the record of an epoch. */
+static uint64_t answer_lsn(struct part *part, uint64_t lsn_before, uint64_t last_index)
+{
+    const struct disk_of *disk = part->host->disk;
+    struct slot *slot = part_slot(part, last_index);
+    uint64_t lsn = disk->last_lsn > lsn_before ? disk->last_lsn : 0;
+
+    return slot != NULL && slot->lsn > lsn ? slot->lsn : lsn;
+}
+
 /* --- Appends, the follower's side ----------------------------------------------------------------
  */
 
@@ -197,11 +208,11 @@ void host_take_append(struct host *host, const struct message *message)
     for (uint32_t i = 0; i < append.count; i++)
         epochs[i] = message->append.entries[i]->epoch;
     part_step(part, &event, &update, message);
-    queue_answer(host,
-                 &(struct ack_of){.lsn = host->disk->last_lsn > lsn ? host->disk->last_lsn : 0,
-                                  .partition = message->partition,
-                                  .request = message,
-                                  .outcome = update.outcome});
+    queue_answer(
+        host, &(struct ack_of){.lsn = answer_lsn(part, lsn, append.previous.index + append.count),
+                               .partition = message->partition,
+                               .request = message,
+                               .outcome = update.outcome});
     host_send_answers(host);
 }
 

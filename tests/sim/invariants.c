@@ -220,13 +220,15 @@ static const char *partition_progress(struct sim *sim, uint32_t partition)
     }
     primary = &sim->hosts[configuration->primary.server];
     replica = &primary->parts[partition].replica;
-    (void)snprintf(text, sizeof text,
-                   "partition %u: epoch %llu, primary server %u (%s), members %u, learners %u, "
-                   "log to %llu",
-                   partition, (ull)configuration->epoch, configuration->primary.server,
-                   primary->up ? replica_role_name(replica->role) : "down",
-                   configuration->member_count, configuration->learner_count,
-                   (ull)replica->last.index);
+    (void)snprintf(
+        text, sizeof text,
+        "partition %u: epoch %llu, primary server %u (%s), members %u, learners %u, "
+        "log %llu, committed %llu%s",
+        partition, (ull)configuration->epoch, configuration->primary.server,
+        primary->up ? replica_role_name(replica->role) : "down", configuration->member_count,
+        configuration->learner_count, (ull)replica->last.index, (ull)replica->commit_index,
+        primary->up && replica_serves(replica, host_now_ms(primary)) ? ", copies lag behind"
+                                                                     : ", not served");
     if (!primary->up || !replica_serves(replica, host_now_ms(primary)) ||
         configuration->member_count != sim->plan.replicas || configuration->learner_count != 0)
         return text;

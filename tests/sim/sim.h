@@ -525,7 +525,8 @@ void host_checkpoint(struct host *host);
 void host_checkpointed(struct host *host);
 
 /* --- host_core.c: events into the core, updates out of it --- */
-/* One step, carried out. `message`: the Append or the snapshot's piece that it is about, or NULL. */
+/* One step, carried out. `message`: the Append or the snapshot's piece that it is about, or NULL.
+ */
 void part_step(struct part *part, struct replica_event *event, struct replica_update *update,
                const struct message *message);
 void part_pump(struct part *part, bool idle);
