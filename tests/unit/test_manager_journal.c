@@ -1,6 +1,7 @@
 /* What the journal holds gives the same state again, and nothing else is taken for it. */
 #include "base/random.h"
 #include "manager/journal.h"
+#include "manager/reconcile.h"
 #include "tests/unit/configuration_compare.h"
 #include "tests/unit/manager_fixture.h"
 
@@ -134,7 +135,27 @@ static void restart(struct membership *membership, uint32_t server, bool replace
     membership_reply_free(&reply);
 }
 
-/* A random life: restarts, replaced stores, proposals, whole maps in between. */
+/* One call of each kind that changes something; some are refused. */
+static void operate(struct membership *membership, struct random *random, uint64_t now_ms)
+{
+    char address[32];
+    struct admin_args args = {.kind = (enum admin_kind)(1 + random_below(random, 7))};
+    struct membership_reply reply;
+
+    for (uint32_t i = 0; i < membership->map.server_count; i++)
+        if (membership->map.servers[i].store != 0 && random_below(random, 4) > 0)
+            beat(membership, i, now_ms);
+    (void)snprintf(address, sizeof address, "127.0.0.1:%u",
+                   9000 + (uint32_t)random_below(random, 4));
+    args.partition = (uint32_t)random_below(random, PARTITIONS);
+    args.server = (uint32_t)random_below(random, membership->map.server_count);
+    args.address = view_of_text(address);
+    (void)ask_manager(membership, now_ms, &args, &reply);
+    membership_reply_free(&reply);
+    assert_int_equal(membership_reconcile(membership, now_ms), 0);
+}
+
+/* A random life: restarts, replaced stores, proposals, operators, whole maps in between. */
 static struct membership *live(struct tape *tape, uint64_t seed, size_t *last_map)
 {
     struct membership *membership = new_membership(2);
@@ -151,7 +172,9 @@ static struct membership *live(struct tape *tape, uint64_t seed, size_t *last_ma
     for (uint64_t step = 1; step <= 300; step++) {
         const uint64_t choice = random_below(&random, 100);
 
-        if (choice < 60)
+        if (choice < 20)
+            operate(membership, &random, step * 10000);
+        else if (choice < 60)
             lead_again(membership, (uint32_t)random_below(&random, PARTITIONS));
         else if (choice < 95)
             restart(membership, (uint32_t)random_below(&random, SERVERS), false, step * 10000);
@@ -241,6 +264,90 @@ static int apply_bytes(struct membership **membership, uint16_t kind, const void
 
     *membership = replay.membership;
     return status;
+}
+
+/* Every kind of record must occur in those lives, else they prove nothing about it. */
+static void every_kind_of_change_is_recorded(void **state)
+{
+    uint32_t kinds[JOURNAL_ROSTER + 1] = {0};
+    bool drained = false, added = false, recovered = false;
+
+    (void)state;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        static struct tape tape;
+        size_t last_map;
+        struct membership *membership = live(&tape, seed, &last_map);
+
+        for (size_t i = 0; i < tape.count; i++)
+            kinds[tape.records[i].kind]++;
+        for (uint32_t i = 0; i < membership->map.server_count; i++)
+            drained = drained || membership->map.servers[i].draining;
+        for (uint32_t i = 0; i < PARTITIONS; i++)
+            recovered = recovered || membership->map.configurations[i].history > 1;
+        added = added || membership->map.server_count > SERVERS;
+        membership_free(membership);
+        buffer_free(&tape.bytes);
+    }
+    for (int kind = JOURNAL_MAP; kind <= JOURNAL_ROSTER; kind++)
+        assert_true(kinds[kind] > 20);
+    assert_true(drained && added && recovered);
+}
+
+/* R10: an id is not used again, an address and a store belong to it for ever; a removed server
+ * holds nothing. */
+static void rosters_that_cannot_follow_are_refused(void **state)
+{
+    struct membership *membership = placed_membership(1);
+    const uint32_t used = membership->map.targets[0].servers[0];
+    struct change change = {.kind = CHANGE_ROSTER, .roster = membership->map.servers[1]};
+
+    (void)state;
+    change.roster.store++;
+    assert_int_equal(membership_apply(membership, &change, NULL), CAIRN_EINVAL);
+    change.roster = membership->map.servers[1];
+    change.roster.address.port++;
+    assert_int_equal(membership_apply(membership, &change, NULL), CAIRN_EINVAL);
+    change.roster = membership->map.servers[1];
+    change.roster.id = SERVERS + 1;
+    assert_int_equal(membership_apply(membership, &change, NULL), CAIRN_EINVAL);
+    change.roster.id = SERVERS; /* a new one, but it has a store */
+    assert_int_equal(membership_apply(membership, &change, NULL), CAIRN_EINVAL);
+    change.roster = membership->map.servers[used];
+    change.roster.removed = true;
+    assert_int_equal(membership_apply(membership, &change, NULL), CAIRN_EINVAL);
+    for (uint32_t i = 0; i < PARTITIONS; i++)
+        membership->map.targets[i].servers[0] = (used + 1) % SERVERS;
+    assert_int_equal(membership_apply(membership, &change, NULL), 0);
+    change.roster.removed = false;
+    assert_int_equal(membership_apply(membership, &change, NULL), CAIRN_EINVAL);
+    change.kind = CHANGE_TARGET;
+    change.target.partition = 0;
+    change.target.target =
+        (struct target){.server_count = 1, .servers = {used}, .primary = TARGET_ANY};
+    assert_int_equal(membership_apply(membership, &change, NULL), CAIRN_EINVAL);
+    change.target.target.servers[0] = (used + 1) % SERVERS;
+    change.target.partition = PARTITIONS;
+    assert_int_equal(membership_apply(membership, &change, NULL), CAIRN_EINVAL);
+    membership_free(membership);
+}
+
+/* R9, R11: a history is given up one at a time, and configurations name servers of the map. */
+static void configurations_that_cannot_follow_are_refused(void **state)
+{
+    struct membership *membership = placed_membership(1);
+    struct change change = {.kind = CHANGE_CONFIGURATION};
+
+    (void)state;
+    change.configuration = membership->map.configurations[2];
+    change.configuration.epoch++;
+    change.configuration.history += 2;
+    assert_int_equal(membership_apply(membership, &change, NULL), CAIRN_EINVAL);
+    change.configuration.history--;
+    change.configuration.primary.server = change.configuration.members[0].server = SERVERS;
+    assert_int_equal(membership_apply(membership, &change, NULL), CAIRN_EINVAL);
+    change.configuration.primary.server = change.configuration.members[0].server = 0;
+    assert_int_equal(membership_apply(membership, &change, NULL), 0);
+    membership_free(membership);
 }
 
 static void malformed_records_are_refused(void **state)
@@ -384,6 +491,9 @@ int main(void)
         cmocka_unit_test(replaying_gives_the_same_state),
         cmocka_unit_test(a_cut_log_gives_the_same_state),
         cmocka_unit_test(a_lost_record_is_found),
+        cmocka_unit_test(every_kind_of_change_is_recorded),
+        cmocka_unit_test(rosters_that_cannot_follow_are_refused),
+        cmocka_unit_test(configurations_that_cannot_follow_are_refused),
         cmocka_unit_test(malformed_records_are_refused),
         cmocka_unit_test(records_that_cannot_follow_are_refused),
         cmocka_unit_test(a_map_that_goes_back_is_refused),
