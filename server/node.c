@@ -77,7 +77,6 @@ void node_close(struct node *node)
     for (uint32_t i = 0; node->partitions != NULL && i < node->partition_count; i++)
         partition_free(&node->partitions[i]);
     free(node->partitions);
-    snapshot_takes_free(node->takes);
     free(node->outbox_bits);
     free(node->run_entries.entries);
     free(node->run_entries.epochs);
