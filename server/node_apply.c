@@ -100,6 +100,13 @@ static bool somebody_lags(const struct partition *partition, uint64_t commit_ind
     return false;
 }
 
+void node_review_kept(struct node *node, struct partition *partition)
+{
+    if (partition->before.index < partition->applied.index &&
+        !somebody_lags(partition, partition->applied.index))
+        drop_kept(node, partition, true);
+}
+
 /* An applied entry gives its item away: what is to be sent later is packed before. Without memory
  * for it the follower takes it from the disk. */
 static bool keep_packed(struct node *node, struct entry *entry)

@@ -24,6 +24,9 @@ void node_drop_from(struct node *node, struct partition *partition, uint64_t ind
 /* Answers all that wait for entries without an outcome: they are another primary's to commit. */
 void node_stop_waiting(struct node *node, struct partition *partition);
 
+/* Frees applied entries that were kept for followers, if none lags any more. */
+void node_review_kept(struct node *node, struct partition *partition);
+
 /* node_carry.c: writes entries again that have long been in the log and are not applied, so that
  * it can be cut (W6). At the start of a checkpoint. */
 void node_carry_entries(struct node *node);

@@ -78,6 +78,7 @@ void node_tick(struct node *node, uint64_t now_ms)
 
         if (replica_accepts(&partition->replica) && replica_serves(&partition->replica, now_ms))
             evict_idle_sessions(node, partition, now_ms);
+        node_review_kept(node, partition);
     }
     say_what_is_served(node, now_ms);
     node_carry_on(node);
