@@ -11,9 +11,24 @@ static void probe_from(struct replica_follower *follower, uint64_t next_index, u
     follower->probe_after_ms = after_ms;
 }
 
-static void take_match(struct replica *replica, struct replica_follower *follower,
-                       const struct replica_ack *ack)
+/* Asks anew behind what is known to match. */
+static void ask_again(const struct replica *replica, struct replica_follower *follower,
+                      uint64_t after_ms)
 {
+    probe_from(follower,
+               follower->matched_index != 0 ? follower->matched_index + 1 : replica->last.index + 1,
+               after_ms);
+}
+
+static void take_match(struct replica *replica, struct replica_follower *follower,
+                       const struct replica_ack *ack, uint64_t now_ms)
+{
+    /* It took the entries and heard of a newer epoch before it answered: there they do not match
+     * yet (R4), and nothing else may be on its way. */
+    if (ack->matched_index == 0 && follower->next_index > 1) {
+        ask_again(replica, follower, now_ms);
+        return;
+    }
     /* The same primary process made every entry above the match, so it cannot lie beyond our end;
      * if it does, that is not an answer to us. */
     if (ack->matched_index > replica->last.index)
@@ -53,19 +68,16 @@ static void judge(struct replica *replica, struct replica_follower *follower,
 {
     switch (ack->outcome) {
     case REPLICA_ACK_OK:
-        take_match(replica, follower, ack);
+        take_match(replica, follower, ack, now_ms);
         break;
     case REPLICA_ACK_MISMATCH:
         search_place(replica, follower, ack, now_ms);
         break;
     case REPLICA_ACK_REFUSED:
-        probe_from(follower,
-                   follower->matched_index != 0 ? follower->matched_index + 1
-                                                : replica->last.index + 1,
-                   now_ms + REFUSED_AGAIN_MS);
+        ask_again(replica, follower, now_ms + REFUSED_AGAIN_MS);
         break;
     case REPLICA_ACK_BUSY:
-        take_match(replica, follower, ack);
+        take_match(replica, follower, ack, now_ms);
         probe_from(follower,
                    follower->matched_index != 0 ? follower->matched_index + 1
                                                 : follower->next_index,
@@ -83,6 +95,9 @@ void replica_receive_ack(struct replica *replica, const struct replica_event *ev
     if (!replica_leads(replica) || follower == NULL)
         return;
     if (ack->epoch > replica->seen_epoch) {
+        /* What it has may count once we know its epoch, if we lead there, too. */
+        if (follower->mode != REPLICA_INSTALL)
+            ask_again(replica, follower, event->now_ms + REFUSED_AGAIN_MS);
         replica_ask_manager(replica, event->now_ms, update);
         return;
     }
