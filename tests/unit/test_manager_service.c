@@ -162,7 +162,11 @@ struct answer {
     bool has_map;
     struct cluster_map map;
     uint32_t accepted, refused;
-    uint32_t registered; /* of a status */
+    uint32_t replicas;           /* of a registration */
+    uint32_t registered, moving; /* of a status */
+    uint32_t wishes;             /* of a heartbeat */
+    struct wish wish;            /* the first of them */
+    uint32_t server, moves;      /* of an operator's call */
 };
 
 static void take_map(struct answer *answer, const struct view *map)
@@ -193,7 +197,7 @@ static void registered(void *context, int status, const void *data, const struct
         return;
     }
     assert_int_equal(result->register_result_u.done.partitions, PARTITIONS);
-    assert_int_equal(result->register_result_u.done.replicas, 2);
+    answer->replicas = result->register_result_u.done.replicas;
     take_map(answer, &result->register_result_u.done.map);
 }
 
@@ -213,6 +217,9 @@ static void beaten(void *context, int status, const void *data, const struct err
         return;
     }
     answer->version = result->heartbeat_result_u.done.map_version;
+    answer->wishes = result->heartbeat_result_u.done.wishes.wishes_len;
+    if (answer->wishes > 0)
+        answer->wish = result->heartbeat_result_u.done.wishes.wishes_val[0];
     take_map(answer, &result->heartbeat_result_u.done.map);
 }
 
@@ -274,7 +281,28 @@ static void reported(void *context, int status, const void *data, const struct e
     for (uint32_t i = 0; i < result->manager_status_result_u.report.servers.servers_len; i++)
         answer->registered +=
             result->manager_status_result_u.report.servers.servers_val[i].registered != 0;
+    answer->moving = result->manager_status_result_u.report.moving.moving_len;
     take_map(answer, &result->manager_status_result_u.report.map);
+}
+
+static void operated(void *context, int status, const void *data, const struct error *error)
+{
+    const struct admin_result *result = data;
+    struct answer *answer = context;
+
+    (void)error;
+    answer->done = true;
+    answer->status = status;
+    if (status != 0)
+        return;
+    answer->result = result->status;
+    if (result->status != MANAGER_OK) {
+        take_message(answer, &result->admin_result_u.message);
+        return;
+    }
+    take_message(answer, &result->admin_result_u.done.message);
+    answer->server = result->admin_result_u.done.server;
+    answer->moves = result->admin_result_u.done.moves.moves_len;
 }
 
 static void begin_call(struct fixture *fixture, uint32_t procedure, const void *args, rpc_done done,
@@ -532,6 +560,92 @@ static void heartbeats_and_status_answer(void **state)
     assert_int_equal(answer.result, MANAGER_INVALID);
 }
 
+static void beat_as(struct fixture *fixture, uint32_t server, struct answer *answer)
+{
+    const struct heartbeat_args args = {
+        .who = identity_of(fixture->report.cluster, server, store_of(server), 1)};
+
+    call(fixture, MANAGER_HEARTBEAT, &args, beaten, answer);
+    assert_int_equal(answer->result, MANAGER_OK);
+    cluster_map_free(&answer->map);
+}
+
+static enum manager_status operate(struct fixture *fixture, const struct admin_args *args,
+                                   struct answer *answer)
+{
+    call(fixture, MANAGER_ADMIN, args, operated, answer);
+    return answer->result;
+}
+
+static void what_operators_ask_survives_kill(void **state)
+{
+    struct fixture *fixture = *state;
+    struct admin_args add = {.kind = ADMIN_ADD_SERVER, .address = view_of_text("127.0.0.1:3780")};
+    struct admin_args args = {.kind = ADMIN_MOVE, .server = SERVERS};
+    struct registration fourth = {.server = SERVERS, .store = store_of(SERVERS), .incarnation = 1};
+    const struct manager_status_args status = {0};
+    struct cluster_map map;
+    struct answer answer;
+    uint32_t primary;
+
+    start(fixture);
+    register_all(fixture, 0, 1);
+    for (int again = 0; again < 2; again++) {
+        assert_int_equal(operate(fixture, &add, &answer), MANAGER_OK);
+        assert_int_equal(answer.server, SERVERS);
+        restart(fixture, SIGKILL);
+    }
+    assert_int_equal(register_server(fixture, &fourth, &answer), MANAGER_OK);
+    primary = answer.map.configurations[0].primary.server;
+    cluster_map_free(&answer.map);
+    assert_int_equal(operate(fixture, &args, &answer), MANAGER_OK);
+    assert_int_equal(answer.moves, 1);
+    args.kind = ADMIN_DRAIN;
+    args.server = primary == 0 ? 1 : 0;
+    assert_int_equal(operate(fixture, &args, &answer), MANAGER_OK);
+    restart(fixture, SIGKILL);
+    get_map(fixture, &map);
+    assert_int_equal(map.targets[0].primary, SERVERS);
+    assert_true(map.servers[args.server].draining);
+    cluster_map_free(&map);
+    call(fixture, MANAGER_STATUS, &status, reported, &answer);
+    assert_true(answer.moving > 0);
+    cluster_map_free(&answer.map);
+    /* R11: the primary is asked for the first step, once the new copy's server is heard. */
+    beat_as(fixture, SERVERS, &answer);
+    beat_as(fixture, primary, &answer);
+    assert_true(answer.wishes > 0);
+    assert_int_equal(answer.wish.partition, 0);
+    assert_int_equal(answer.wish.kind, WISH_LEARNER);
+    assert_int_equal(answer.wish.server, SERVERS);
+    assert_true(answer.wish.store == store_of(SERVERS));
+    args.kind = ADMIN_REMOVE_SERVER;
+    assert_int_equal(operate(fixture, &args, &answer), MANAGER_INVALID);
+    assert_non_null(strstr(answer.message, "still holds"));
+}
+
+/* The process repairs targets by itself: a server that stays silent is replaced. */
+static void a_silent_server_loses_its_copies(void **state)
+{
+    struct fixture *fixture = *state;
+    struct cluster_map map;
+    struct answer answer;
+    bool left;
+
+    fixture->options.replace_after_ms = 1;
+    start(fixture);
+    register_all(fixture, 0, 1);
+    do {
+        left = false;
+        beat_as(fixture, 0, &answer);
+        beat_as(fixture, 1, &answer);
+        get_map(fixture, &map);
+        for (uint32_t i = 0; i < PARTITIONS; i++)
+            left = left || target_has(&map.targets[i], 2);
+        cluster_map_free(&map);
+    } while (left);
+}
+
 /* Many calls at once: the log takes them in batches, every one is answered, exactly one of those
  * that compete for an epoch wins. */
 static void pipelined_proposals_are_all_answered(void **state)
@@ -599,6 +713,73 @@ static void contradicting_options_are_refused(void **state)
     fixture->options.partitions = fixture->options.replicas = 0;
     start(fixture);
     assert_int_equal(fixture->report.status, 0);
+}
+
+/* Servers were added and removed since: what was said at founding is as good as what is there. */
+static void both_lists_of_servers_are_accepted(void **state)
+{
+    struct fixture *fixture = *state;
+    struct admin_args args = {.kind = ADMIN_ADD_SERVER, .address = view_of_text("127.0.0.1:3780")};
+    struct address_list present = fixture->servers;
+    struct answer answer;
+
+    start(fixture);
+    register_all(fixture, 0, 1);
+    assert_int_equal(operate(fixture, &args, &answer), MANAGER_OK);
+    args.address = view_of_text("127.0.0.1:3781");
+    assert_int_equal(operate(fixture, &args, &answer), MANAGER_OK);
+    /* Server 3 never came and goes again. */
+    args.server = 3;
+    args.kind = ADMIN_DRAIN;
+    assert_int_equal(operate(fixture, &args, &answer), MANAGER_OK);
+    args.kind = ADMIN_REMOVE_SERVER;
+    assert_int_equal(operate(fixture, &args, &answer), MANAGER_OK);
+    restart(fixture, SIGTERM);
+    fixture->options.servers = &present;
+    present.items[3] = present.items[0];
+    present.items[3].port = 3781;
+    present.count = 4;
+    restart(fixture, SIGTERM);
+    stop(fixture, SIGTERM);
+    present.items[3].port = 3780;
+    expect_failure(fixture, CAIRN_EINVAL, "127.0.0.1:3780 contradicts");
+    expect_failure(fixture, CAIRN_EINVAL, "was founded with 127.0.0.1:3777");
+    expect_failure(fixture, CAIRN_EINVAL,
+                   "has 127.0.0.1:3777,127.0.0.1:3778,127.0.0.1:3779,127.0.0.1:3781 now");
+    present.count = 2;
+    expect_failure(fixture, CAIRN_EINVAL, "contradicts");
+}
+
+static void founding_decides_how_many_copies(struct fixture *fixture, uint32_t servers,
+                                             uint32_t replicas)
+{
+    struct answer answer = {0};
+
+    fixture->servers.count = servers;
+    start(fixture);
+    assert_int_equal(fixture->report.status, 0);
+    for (uint32_t i = 0; i < servers; i++) {
+        const struct registration one = {.server = i, .store = store_of(i), .incarnation = 1};
+
+        cluster_map_free(&answer.map);
+        assert_int_equal(register_server(fixture, &one, &answer), MANAGER_OK);
+    }
+    assert_int_equal(answer.replicas, replicas);
+    assert_int_equal(answer.map.replicas, replicas);
+    cluster_map_free(&answer.map);
+    stop(fixture, SIGTERM);
+}
+
+static void copies_default_to_two_where_there_can_be_two(void **state)
+{
+    struct fixture *fixture = *state;
+    char other[80];
+
+    fixture->options.replicas = 0;
+    founding_decides_how_many_copies(fixture, 2, 2);
+    (void)snprintf(other, sizeof other, "%s/other", fixture->directory);
+    fixture->options.data = other;
+    founding_decides_how_many_copies(fixture, 1, 1);
 }
 
 static void impossible_options_are_refused(void **state)
@@ -682,8 +863,12 @@ int main(void)
         SERVICE_TEST(placement_is_made_up_for),
         SERVICE_TEST(a_restarted_manager_still_knows_every_store),
         SERVICE_TEST(heartbeats_and_status_answer),
+        SERVICE_TEST(what_operators_ask_survives_kill),
+        SERVICE_TEST(a_silent_server_loses_its_copies),
         SERVICE_TEST(pipelined_proposals_are_all_answered),
         SERVICE_TEST(contradicting_options_are_refused),
+        SERVICE_TEST(both_lists_of_servers_are_accepted),
+        SERVICE_TEST(copies_default_to_two_where_there_can_be_two),
         SERVICE_TEST(impossible_options_are_refused),
         SERVICE_TEST(unavailable_resources_are_named),
         SERVICE_TEST(foreign_directories_are_refused),
