@@ -86,9 +86,10 @@ static int run(struct cli *cli, struct cli_words *words)
     if (code == CLI_DONE) {
         code = cli_run(cli, words);
     }
+    /* What comes from here on changes nothing of what the command did. */
+    int caught = cli_signal_caught();
     cli_signal_release();
     cairn_close(cli->db);
-    int caught = cli_signal_caught();
     return caught != 0 ? 128 + caught : code;
 }
 

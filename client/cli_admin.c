@@ -169,13 +169,18 @@ static void clear(const struct progress *progress)
     }
 }
 
-static int end_early(struct cli *cli, const struct admin_request *request, const char *why,
-                     const struct admin_rest *rest)
+/* Not the signal but the work is what the exit code tells of: that it goes on, or is done. */
+static void forget_interrupt(const struct cli *cli)
 {
-    /* Not the signal but the work that goes on is what the exit code tells of. */
     if (!cli->in_shell && cli_signal_caught() == SIGINT) {
         cli_signal_clear();
     }
+}
+
+static int end_early(struct cli *cli, const struct admin_request *request, const char *why,
+                     const struct admin_rest *rest)
+{
+    forget_interrupt(cli);
     return cli_error(
         CLI_TIMED_OUT,
         "%s: %s: %u %s still to move. The manager carries on; `cairn status` shows how "
@@ -210,6 +215,7 @@ static int await(struct cli *cli, const struct admin_request *request,
         }
         if (status == CAIRN_OK && now.moving == 0) {
             clear(&progress);
+            forget_interrupt(cli);
             return conclude(request, rest);
         }
         if (status != CAIRN_OK && status != CAIRN_ETIMEDOUT && status != CAIRN_ECANCELED) {
