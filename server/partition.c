@@ -264,8 +264,12 @@ void partition_abandon_waiters(struct partition *partition)
 {
     uint64_t last = partition_last_index(partition);
 
-    for (uint64_t index = partition->applied.index + 1; index <= last; index++)
-        partition_answer_waiters(partition_entry(partition, index), NULL);
+    for (uint64_t index = partition->applied.index + 1; index <= last; index++) {
+        struct entry *entry = partition_entry(partition, index);
+
+        CHECK(entry != NULL); /* what is not applied is in memory */
+        partition_answer_waiters(entry, NULL);
+    }
 }
 
 void partition_free(struct partition *partition)
