@@ -14,7 +14,7 @@ BIN=${CAIRN_BIN:-}
 # The programs read their options from variables of these names too.
 unset "${!CAIRN_@}"
 
-SERVERS=3 CLIENTS=3 CALLS=4000
+SERVERS=3 CLIENTS=3 CALLS=2000
 WORK= MANAGER= ADDRESSES=
 declare -A pids=()
 

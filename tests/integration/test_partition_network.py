@@ -76,7 +76,7 @@ class Partitions(CairnTest):
             time.sleep(QUICK[2] / 1000 * SCALE)
             self.net.heal()
             self.load.go_on("healed", seconds=40)
-        c.wait_healthy()
+            c.wait_healthy()  # the last copy of a partition is waited for (R9)
         self.load.verify()
 
     @timeout(120)

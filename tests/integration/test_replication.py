@@ -103,7 +103,7 @@ class Copies(CairnTest):
         """The manager takes a new store once it has not heard the old one for a while."""
         def taken():
             server.start("--replace-store")
-            wait_until(lambda: not server.running() or "registered" in server.log(), "an answer")
+            wait_until(lambda: not server.running() or "INFO server registered" in server.log(), "an answer")
             if server.running():
                 return True
             self.assertIn("once the old one is off", server.expect_exit(2))
