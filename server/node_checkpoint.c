@@ -147,12 +147,19 @@ static uint64_t bytes_to_keep(const struct node *node)
     return node_refuses_writes(node) ? 0 : node->log_keep_bytes;
 }
 
+/* A point above what somebody still reads would free nothing now, and followers that are served
+ * from there would have to be installed: it waits, unless the disk is full (W7). */
+static bool is_held_back(const struct node *node, const struct cut_point *point)
+{
+    return point->lsn > wal_pinned_lsn(node->journal.wal) && !node_refuses_writes(node);
+}
+
 void node_cut_log(struct node *node)
 {
     while (node->cut_point_count > 0) {
         uint64_t bytes = wal_bytes(node->journal.wal);
 
-        if (bytes <= bytes_to_keep(node) ||
+        if (bytes <= bytes_to_keep(node) || is_held_back(node, &node->cut_points[0]) ||
             wal_durable_lsn(node->journal.wal) < node->cut_points[0].durable_lsn)
             return;
         use_oldest_cut_point(node);
