@@ -45,7 +45,7 @@ void replica_consider_learners(struct replica *replica, uint64_t now_ms,
             if (has_caught_up(replica, follower, now_ms) ||
                 (RULE_BROKEN(R8_WAIT) && follower->lease_until_ms > now_ms))
                 count_learner(replica, follower, update);
-        } else if (!follower->proposed &&
+        } else if ((!follower->proposed || RULE_BROKEN(R11)) &&
                    (follower->lease_until_ms <= now_ms || follower->mode != REPLICA_REPLICATE)) {
             /* It fell behind before it was proposed: nothing was promised to anybody yet. */
             follower->counted = false;
