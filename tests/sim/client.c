@@ -119,13 +119,13 @@ static void draw_kind(struct sim *sim, struct client *client, struct sim_request
 {
     uint64_t drawn = sim_below(sim, 100);
 
-    if (drawn < 35)
+    if (sim_below(sim, 100) < sim->plan.reads_percent)
         request->kind = OPERATION_GET;
-    else if (drawn < 60)
+    else if (drawn < 40)
         request->kind = OPERATION_PUT;
-    else if (drawn < 75)
+    else if (drawn < 65)
         request->kind = OPERATION_SWAP;
-    else if (drawn < 85)
+    else if (drawn < 80)
         request->kind = OPERATION_DELETE;
     else
         request->kind = OPERATION_PUT_IF;
@@ -140,10 +140,11 @@ static void draw_request(struct sim *sim, struct client *client)
     uint32_t key = (uint32_t)sim_below(sim, sim->plan.keys);
 
     *request = (struct sim_request){.client = client->id};
-    if (sim_chance(sim, 0.1)) { /* S2 */
+    if (sim_below(sim, 100) < sim->plan.expiring_percent) { /* S2 */
         key = SIM_EXPIRING + (uint32_t)sim_below(sim, SIM_KEYS - SIM_EXPIRING);
         request->key = partition * SIM_KEYS + key;
-        request->kind = sim_chance(sim, 0.4) ? OPERATION_PUT : OPERATION_GET;
+        request->kind =
+            sim_below(sim, 100) < sim->plan.reads_percent ? OPERATION_GET : OPERATION_PUT;
         if (request->kind == OPERATION_PUT)
             request->ttl_ms = TTL_MIN_MS + sim_below(sim, TTL_RANGE_MS);
     } else {

@@ -155,8 +155,10 @@ void part_step(struct part *part, struct replica_event *event, struct replica_up
         part_begin_install(part, message);
     if (update->append_noop)
         part_propose(part, &noop);
-    if (update->propose)
+    if (update->propose) {
+        invariant_proposal(part, &update->proposal);
         part_send_proposal(part, &update->proposal);
+    }
     if (update->ask_manager)
         host_heartbeat(part->host);
     if (update->role_changed)

@@ -285,6 +285,8 @@ void host_take_beacon(struct host *host, const struct message *message)
 
         part_step(&host->parts[pair->partition], &event, &update, NULL);
         pair->refused = !update.granted;
+        if (update.granted && echoed)
+            host->parts[pair->partition].heard_ms = now_ms;
     }
     queue_answer(host,
                  &(struct ack_of){.lsn = host->disk->last_lsn > lsn ? host->disk->last_lsn : 0,

@@ -42,6 +42,7 @@ void host_reply_leaves(struct host *host, const struct message *message)
             network_send(host->sim, instead);
             return;
         }
+        invariant_answers(part);
         invariant_acknowledged(part, message->reply.index);
     }
     network_send(host->sim, message);

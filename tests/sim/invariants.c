@@ -73,6 +73,51 @@ static struct fact *fact_at(struct sim *sim, uint32_t partition, uint64_t index)
     return &facts->committed[index];
 }
 
+/* Whether the disk of a server that is down has the entry for good. */
+static bool disk_has(const struct disk_of *disk, uint32_t partition, uint64_t index, uint64_t id)
+{
+    bool found = disk->images[partition].position.index >= index;
+
+    for (size_t i = 0; i < disk->count; i++) {
+        const struct wal_item *item = &disk->items[i];
+
+        if (item->partition != partition || item->lsn > disk->synced_lsn)
+            continue;
+        if (item->kind == LOG_KIND_ENTRY && item->entry->index <= index)
+            found = found || item->entry->id == id;
+    }
+    return found;
+}
+
+static bool has_durably(struct host *host, uint32_t partition, uint64_t index, uint64_t id)
+{
+    struct part *part = &host->parts[partition];
+    const struct slot *slot;
+
+    if (!host->up)
+        return disk_has(host->disk, partition, index, id);
+    slot = part_slot(part, index);
+    if (slot == NULL)
+        return part->base >= index;
+    return slot->entry->id == id && slot->lsn <= host->disk->synced_lsn;
+}
+
+/* R1: what a primary takes to be committed, and nobody did before, is durable on every member. */
+static void check_members(struct part *part, uint64_t index, uint64_t id)
+{
+    const struct replica_configuration *configuration = &part->replica.configuration;
+    struct sim *sim = part->host->sim;
+
+    for (uint32_t i = 0; i < configuration->member_count; i++) {
+        struct host *host = &sim->hosts[configuration->members[i].server];
+
+        if (host->disk->store == configuration->members[i].store &&
+            !has_durably(host, part->number, index, id))
+            sim_fail(sim, "R1: server %u commits %llu of partition %u, which server %u lacks",
+                     part->host->node, (ull)index, part->number, host->node);
+    }
+}
+
 static void check_commit(struct part *part, uint64_t index)
 {
     struct sim *sim = part->host->sim;
@@ -84,6 +129,8 @@ static void check_commit(struct part *part, uint64_t index)
     if (fact->id == 0) {
         *fact = (struct fact){slot->entry->epoch, slot->entry->id};
         sim->counters.commits++;
+        if (part->replica.barrier_index != 0)
+            check_members(part, index, slot->entry->id);
     } else if (fact->id != slot->entry->id) {
         sim_fail(sim,
                  "committed entries change: partition %u index %llu is of epoch %llu at server %u, "
@@ -119,6 +166,17 @@ static void check_serving(struct part *part)
     part->serving_said = true;
 }
 
+/* R3: only the very process that the configuration names leads. */
+static void check_leading(struct part *part)
+{
+    const struct replica *replica = &part->replica;
+
+    if (replica->barrier_index != 0 &&
+        !replica_same_process(&replica->configuration.primary, &replica->self))
+        sim_fail(part->host->sim, "R3: server %u leads partition %u, but is not named",
+                 part->host->node, part->number);
+}
+
 void invariant_step(struct part *part, uint64_t commit_before)
 {
     const struct replica *replica = &part->replica;
@@ -135,7 +193,32 @@ void invariant_step(struct part *part, uint64_t commit_before)
                  (ull)(part->base + part->count));
     if (part->serving_said && !replica_serves(replica, host_now_ms(part->host)))
         part->serving_said = false;
+    check_leading(part);
     check_serving(part);
+}
+
+/* L2: nobody seeks the lead who heard the primary less than `grace` ago, by its own clock. A
+ * primary that proposes another one answers no more in this epoch. */
+void invariant_proposal(struct part *part, const struct replica_configuration *wanted)
+{
+    const struct replica *replica = &part->replica;
+    struct sim *sim = part->host->sim;
+    bool takes_over = replica_same_copy(&wanted->primary, &replica->self) &&
+                      !replica_same_copy(&replica->configuration.primary, &replica->self);
+
+    if (takes_over && part->heard_ms != 0 &&
+        host_now_ms(part->host) < part->heard_ms + sim->plan.grace_ms)
+        sim_fail(sim, "L2: server %u seeks the lead of partition %u, whose primary it has heard",
+                 part->host->node, part->number);
+    if (!replica_same_copy(&wanted->primary, &replica->self))
+        part->switched_epoch = replica->configuration.epoch;
+}
+
+void invariant_answers(struct part *part)
+{
+    if (part->switched_epoch != 0 && part->switched_epoch == part->replica.configuration.epoch)
+        sim_fail(part->host->sim, "server %u answers for partition %u after it proposed to switch",
+                 part->host->node, part->number);
 }
 
 void invariant_acknowledged(struct part *part, uint64_t index)

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "manager/journal.h"
+#include "manager/membership_internal.h"
 #include "manager/reconcile.h"
 #include "proto/map.h"
 #include "tests/sim/sim.h"
@@ -307,6 +308,26 @@ static void handle_get_map(struct sim *sim, const struct message *message)
     answer_later(sim, answer);
 }
 
+/* R9, broken: a copy that was removed is heard as if it were a member still. */
+static void accept_removed(struct sim *sim, const struct message *message, struct message *answer)
+{
+    struct membership *membership = sim->manager.membership;
+    struct change change = {.kind = CHANGE_CONFIGURATION,
+                            .step = STEP_TAKEOVER,
+                            .configuration = message->proposal.configuration};
+    const struct configuration *present =
+        &membership->map.configurations[change.configuration.partition];
+
+    if (answer->proposal.status != MANAGER_INVALID ||
+        change.configuration.epoch != present->epoch + 1 ||
+        configuration_has_member(present, message->sender.server, message->sender.store) ||
+        membership_reserve_changes(membership, 1) != 0)
+        return;
+    membership_change(membership, &change);
+    answer->proposal.status = MANAGER_OK;
+    answer->proposal.configuration = change.configuration;
+}
+
 static void handle_propose(struct sim *sim, const struct message *message)
 {
     struct membership *membership = sim->manager.membership;
@@ -332,6 +353,8 @@ static void handle_propose(struct sim *sim, const struct message *message)
                                  membership->map.partitions, &answer->proposal.configuration,
                                  NULL) == 0;
     }
+    if (RULE_BROKEN(R9))
+        accept_removed(sim, message, answer);
     TRACE(sim, "manager: proposal of server %u for partition %u epoch %llu: status %d %s",
           message->sender.server, message->proposal.configuration.partition,
           (unsigned long long)message->proposal.configuration.epoch, (int)answer->proposal.status,

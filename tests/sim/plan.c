@@ -16,6 +16,7 @@ void plan_fixed(struct plan *plan)
                           .delay_us = 500,
                           .sync_us = 1 * MS,
                           .think_us = 20 * MS,
+                          .reads_percent = 35,
                           .lease_ms = 1000,
                           .grace_ms = 1500,
                           .replace_after_ms = 300000,
@@ -71,7 +72,9 @@ void plan_draw(struct sim *sim)
     plan->replicas = draw_replicas(sim);
     plan->clients = 2 + (uint32_t)sim_below(sim, SIM_CLIENTS - 1);
     plan->keys = 1 + (uint32_t)sim_below(sim, 4);
-    plan->operations = 150;
+    plan->operations = 300;
+    plan->reads_percent = sim_chance(sim, 0.7) ? 35 : 80 + sim_below(sim, 20);
+    plan->expiring_percent = sim_chance(sim, 0.7) ? 10 : sim_below(sim, 100);
     plan->think_us = (3 + sim_below(sim, 60)) * MS;
     plan->quiet_us = (600 + sim_below(sim, 1500)) * MS;
     plan->faults_until_us = plan->quiet_us + (3000 + sim_below(sim, 9000)) * MS;

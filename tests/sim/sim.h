@@ -290,7 +290,9 @@ struct part {
     struct call_of calls[SIM_CALLS_MAX];
     struct sender_of senders[SIM_SERVERS];
     struct receiver_of receiver;
-    uint64_t tick_index; /* newest no-op for S2; 0: none */
+    uint64_t tick_index;     /* newest no-op for S2; 0: none */
+    uint64_t heard_ms;       /* L2: the last beacon that was granted and echoed an answer */
+    uint64_t switched_epoch; /* a switch was proposed in this epoch: no more answers in it */
     bool serving_said;
 };
 
@@ -412,6 +414,7 @@ struct plan {
     uint64_t fault_gap_us;
     uint32_t weights[FAULT_KINDS];
     double loss, duplicate, late, busy;
+    uint64_t reads_percent, expiring_percent;
     uint64_t delay_us, late_us;
     uint64_t sync_us;
     uint64_t think_us;
@@ -602,6 +605,8 @@ void fault_heal(struct sim *sim);
 void invariant_entry(struct host *host, uint32_t partition, const struct sim_entry *entry);
 void invariant_step(struct part *part, uint64_t commit_before);
 void invariant_epoch_leaves(struct host *host, uint32_t partition, uint64_t epoch);
+void invariant_proposal(struct part *part, const struct replica_configuration *wanted);
+void invariant_answers(struct part *part);
 void invariant_acknowledged(struct part *part, uint64_t index);
 void invariant_recovered(struct host *host, uint32_t partition,
                          const struct replica_recovered *recovered);
