@@ -169,7 +169,7 @@ int store_export_open(struct store *store, uint32_t partition, struct store_posi
  * exported (W8, R13). CAIRN_EUNAVAILABLE if the map had to grow meanwhile (W7): begin a new one. */
 int store_export_read(struct store_export *export, size_t limit_bytes, struct buffer *out,
                       bool *done, struct error *error);
-/* Not while a read runs. NULL is fine. */
+/* Not while a read runs; before the store is closed. Loop thread. NULL is fine. */
 void store_export_close(struct store_export *export);
 
 /* --- installing: a partition's state is replaced by a received snapshot

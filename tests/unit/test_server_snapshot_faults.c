@@ -140,6 +140,8 @@ static void a_killed_install_is_whole_or_unfinished(void **state)
     setup_source(pair, 800, &position, &rows);
     advance(&pair->target, pair->target_models, 500, UINT32_MAX);
     store_checkpoint_now(pair->target.store);
+    store_close(pair->source.store); /* no threads where it forks */
+    pair->source.store = NULL;
     random_seed(&random, 4711);
     for (int round = 0; round < 12 || (round < 100 && (whole == 0 || unfinished == 0)); round++) {
         store_close(pair->target.store);
