@@ -106,6 +106,25 @@ class Failover(CairnTest):
             c.wait_healthy()
 
     @timeout(120)
+    def test_what_a_backup_does_not_hold_is_not_acknowledged(self):
+        """R1: the backup is stopped for less than a lease, the primary dies, and the backup leads
+        with what it had. Whatever else was acknowledged would be lost."""
+        c = self.start(servers=2)
+        load = Load(self, c, clients=6, reads=0, pace=0.002)
+        for first in range(4):
+            load.go_on("before")
+            c.wait_healthy()
+            primary, backup = c.servers[first % 2], c.servers[1 - first % 2]
+            backup.pause()
+            time.sleep(QUICK[1] / 1000 * SCALE * 0.5)
+            primary.crash()
+            backup.resume()
+            time.sleep(2 * QUICK[2] / 1000 * SCALE)
+            primary.start()
+            load.go_on(f"{backup.name} was stopped, {primary.name} killed")
+        load.verify()
+
+    @timeout(120)
     def test_a_backup_that_stops_or_dies_is_dropped_and_comes_back(self):
         """R7: writes wait until its removal is accepted, and then go on."""
         c = self.start()
