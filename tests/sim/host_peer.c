@@ -89,7 +89,7 @@ void part_expire_calls(struct part *part, bool all)
         if (call.call == 0 || (!all && call.deadline_us > part->host->sim->now_us))
             continue;
         for (uint32_t k = 0; k < SIM_CALLS_MAX; k++)
-            if (part->calls[k].server == call.server)
+            if (replica_same_copy(&part->calls[k].member, &call.member))
                 part->calls[k].call = 0;
         event.member = call.member;
         part_step(part, &event, &update, NULL);

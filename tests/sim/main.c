@@ -18,7 +18,7 @@ enum { JOBS_MAX = 64, SEEDS_DEFAULT = 200, SELF_TEST_SEEDS = 2000, TRACE_LINES =
 
 struct options {
     uint64_t seeds, first, seed;
-    bool has_seed, trace, self_test, quiet;
+    bool has_seed, trace, messages, self_test;
     uint32_t jobs;
     const char *scenario;
 };
@@ -38,7 +38,7 @@ typedef unsigned long long ull;
 
 static const char usage[] =
     "usage: sim [--seeds N] [--first S] [--jobs N] [--break RULE]   run N seeds from S on\n"
-    "       sim --seed S [--trace] [--break RULE]                   run one\n"
+    "       sim --seed S [--trace | --messages] [--break RULE]      run one\n"
     "       sim --scenario FILE... [--trace]                        run scripted ones\n"
     "       sim --self-test [--seeds N] [--jobs N]                  break each rule: found?\n"
     "       sim --list-rules\n";
@@ -56,11 +56,12 @@ static void add_counters(struct counters_of *to, const struct counters_of *from)
         sums[i] += numbers[i];
 }
 
-static bool run_seed(struct sim *sim, uint64_t seed, bool tracing)
+static bool run_seed(struct sim *sim, uint64_t seed, bool tracing, bool messages)
 {
     bool passed;
 
     sim_init(sim, seed, tracing);
+    sim->trace_messages = messages;
     plan_draw(sim);
     TRACE(sim, "seed %llu: servers %u, partitions %u, copies %u, clients %u", (ull)seed,
           sim->plan.servers, sim->plan.partitions, sim->plan.replicas, sim->plan.clients);
@@ -110,7 +111,7 @@ static _Noreturn void work(struct worker *worker, uint64_t first, uint64_t step,
     if (worker->rule != BROKEN_NONE)
         (void)freopen("/dev/null", "w", stderr); /* aborts are expected */
     for (worker->seed = first; worker->seed < end; worker->seed += step) {
-        bool passed = run_seed(sim, worker->seed, false);
+        bool passed = run_seed(sim, worker->seed, false, false);
 
         worker->done++;
         add_counters(&worker->counters, &sim->counters);
@@ -177,7 +178,7 @@ static void print_end_of_trace(uint64_t seed, enum broken_rule rule)
         (void)setvbuf(stdout, NULL, _IOLBF, 0);
         (void)close(pipes[0]);
         cairn_broken_rule = rule;
-        (void)run_seed(sim, seed, true);
+        (void)run_seed(sim, seed, true, false);
         (void)fflush(stdout);
         _exit(0);
     }
@@ -268,7 +269,7 @@ static int run_one(const struct options *options, enum broken_rule rule)
     CHECK(sim != NULL);
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
     cairn_broken_rule = rule;
-    passed = run_seed(sim, options->seed, options->trace);
+    passed = run_seed(sim, options->seed, options->trace, options->messages);
     (void)printf("seed %llu: %s\n", (ull)options->seed, passed ? "no violation" : sim->violation);
     print_totals(&sim->counters, 0);
     free(sim);
@@ -352,11 +353,17 @@ static int bad_usage(void)
 int main(int argc, char **argv)
 {
     static const struct option long_options[] = {
-        {"seeds", required_argument, NULL, 'n'}, {"first", required_argument, NULL, 'f'},
-        {"seed", required_argument, NULL, 's'},  {"jobs", required_argument, NULL, 'j'},
-        {"break", required_argument, NULL, 'b'}, {"trace", no_argument, NULL, 't'},
-        {"self-test", no_argument, NULL, 'T'},   {"scenario", no_argument, NULL, 'S'},
-        {"list-rules", no_argument, NULL, 'l'},  {NULL, 0, NULL, 0},
+        {"seeds", required_argument, NULL, 'n'},
+        {"first", required_argument, NULL, 'f'},
+        {"seed", required_argument, NULL, 's'},
+        {"jobs", required_argument, NULL, 'j'},
+        {"break", required_argument, NULL, 'b'},
+        {"trace", no_argument, NULL, 't'},
+        {"self-test", no_argument, NULL, 'T'},
+        {"scenario", no_argument, NULL, 'S'},
+        {"list-rules", no_argument, NULL, 'l'},
+        {"messages", no_argument, NULL, 'm'},
+        {NULL, 0, NULL, 0},
     };
     struct options options = {.first = 1, .jobs = 1};
     enum broken_rule rule = BROKEN_NONE;
@@ -378,6 +385,8 @@ int main(int argc, char **argv)
             continue;
         else if (letter == 't')
             options.trace = true;
+        else if (letter == 'm')
+            options.trace = options.messages = true;
         else if (letter == 'T')
             options.self_test = true;
         else if (letter == 'S')

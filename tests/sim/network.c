@@ -58,7 +58,45 @@ static void deliver(struct sim *sim, const struct message *message)
     sim_schedule(sim, delay, EVENT_MESSAGE, message->to, 0, 0, message);
 }
 
+static const char *const kind_names[MESSAGE_KINDS] = {
+    "append",          "ack",      "beacon",     "beacon answer", "snapshot",
+    "snapshot answer", "register", "registered", "heartbeat",     "heartbeat answer",
+    "propose",         "proposed", "get map",    "map",           "request",
+    "reply",
+};
+
+static void trace_message(struct sim *sim, const struct message *message, const char *fate)
+{
+    typedef unsigned long long ull;
+
+    TRACE(sim, "  %s -> %s: %s %llu, partition %u%s", sim_node_name(message->from),
+          sim_node_name(message->to), kind_names[message->kind], (ull)message->call,
+          message->partition, fate);
+    if (message->kind == MESSAGE_APPEND)
+        TRACE(sim, "    epoch %llu, behind %llu.%llu, entries %u, committed %llu",
+              (ull)message->append.epoch, (ull)message->append.previous.epoch,
+              (ull)message->append.previous.index, message->append.count,
+              (ull)message->append.commit_index);
+    if (message->kind == MESSAGE_ACK)
+        TRACE(sim, "    epoch %llu, outcome %d, matched %llu, committed %llu, install %llu%s",
+              (ull)message->ack.epoch, (int)message->ack.outcome, (ull)message->ack.matched_index,
+              (ull)message->ack.commit_index, (ull)message->ack.install,
+              message->ack.installing ? ", installing" : "");
+}
+
+static void deliver_as_it_likes(struct sim *sim, const struct message *message);
+
 void network_send(struct sim *sim, const struct message *message)
+{
+    uint64_t lost = sim->counters.lost;
+    bool cut = network_is_cut(sim, message->from, message->to);
+
+    deliver_as_it_likes(sim, message);
+    if (sim->trace_messages)
+        trace_message(sim, message, cut ? ", cut off" : sim->counters.lost > lost ? ", lost" : "");
+}
+
+static void deliver_as_it_likes(struct sim *sim, const struct message *message)
 {
     if (network_is_cut(sim, message->from, message->to) ||
         sim->block_until_us[message->to][message->kind] > sim->now_us)

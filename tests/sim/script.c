@@ -427,6 +427,7 @@ static void expect_node(struct sim *sim, const struct line *line)
 {
     uint32_t at = 3;
     struct host *host = host_at(sim, line, &at);
+    const struct configuration *configuration = manager_configuration(sim, 0);
     bool negated = is_word(line, at, "not");
     bool holds = false;
 
@@ -434,9 +435,9 @@ static void expect_node(struct sim *sim, const struct line *line)
     if (is_word(line, at, "serves"))
         holds = host->up && replica_serves(&host->parts[0].replica, host_now_ms(host));
     else if (is_word(line, at, "leads"))
-        holds = manager_configuration(sim, 0)->primary.server == host->node;
+        holds = configuration != NULL && configuration->primary.server == host->node;
     else if (is_word(line, at, "member"))
-        holds = is_member(manager_configuration(sim, 0), host->node);
+        holds = configuration != NULL && is_member(configuration, host->node);
     else if (is_word(line, at, "up"))
         holds = host->up;
     else
@@ -450,14 +451,14 @@ static void do_expect(struct sim *sim, const struct line *line)
 {
     const struct configuration *configuration = manager_configuration(sim, 0);
 
-    if (configuration == NULL)
-        complain(sim, line, "the partitions are not placed");
-    else if (is_word(line, 3, "members") && configuration->member_count != number_at(line, 4))
-        sim_fail(sim, "line %u: there are %u members", line->number, configuration->member_count);
-    else if (is_word(line, 3, "client"))
+    if (is_word(line, 3, "client"))
         expect_client(sim, line);
     else if (!is_word(line, 3, "members"))
         expect_node(sim, line);
+    else if (configuration == NULL)
+        complain(sim, line, "the partitions are not placed");
+    else if (configuration->member_count != number_at(line, 4))
+        sim_fail(sim, "line %u: there are %u members", line->number, configuration->member_count);
 }
 
 void script_event(struct sim *sim, const struct event *event)

@@ -459,7 +459,7 @@ struct sim {
     struct operation *history;
     size_t history_count;
     struct counters_of counters;
-    bool healing, done, tracing, failed;
+    bool healing, done, tracing, trace_messages, failed;
     char violation[512];
 };
 
