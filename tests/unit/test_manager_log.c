@@ -220,7 +220,8 @@ static void large_clusters_fit(void **state)
     assert_non_null(fixture->membership->map.configurations);
     /* Reopened as if for a small cluster. */
     assert_reopens_equal(fixture);
-    assert_true(manager_log_has_room(&fixture->log, fixture->membership, CAIRN_PARTITIONS_LIMIT, 0));
+    assert_true(
+        manager_log_has_room(&fixture->log, fixture->membership, CAIRN_PARTITIONS_LIMIT, 0));
 }
 
 /* --- damage --- */

@@ -632,6 +632,7 @@ static void a_configuration_survives_the_round_trip(void **state)
 static void a_target_survives_the_round_trip(void **state)
 {
     const uint32_t wanted[] = {0, TARGET_ANY};
+    const uint8_t example[] = {0x08, 0x03, 0x12, 0x02, 0x00, 0x02, 0x18, 0x03};
     struct target target = {.server_count = 2, .servers = {0, 7}}, read;
     struct buffer bytes;
     uint32_t partition;
@@ -649,6 +650,12 @@ static void a_target_survives_the_round_trip(void **state)
                          CAIRN_EPROTO);
     }
     assert_int_equal(target_unpack(bytes.data, 2, 4, &partition, &read, NULL), CAIRN_EPROTO);
+    /* The example of FORMATS.md. */
+    target = (struct target){.server_count = 2, .servers = {0, 2}, .primary = 2};
+    buffer_clear(&bytes);
+    assert_int_equal(target_pack(3, &target, &bytes, NULL), 0);
+    assert_int_equal(bytes.length, sizeof example);
+    assert_memory_equal(bytes.data, example, sizeof example);
     target.server_count = 0;
     assert_int_equal(target_pack(3, &target, &bytes, NULL), CAIRN_EINVAL);
     buffer_free(&bytes);
