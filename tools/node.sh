@@ -6,7 +6,7 @@
 #   tools/node.sh service m|s0|s1|... MANAGER SERVERS PREFIX     data in PREFIX.m, PREFIX.s0, ...
 #   tools/node.sh client MANAGER                                 workload mode
 #
-# REPLICAS (copies of each partition) and PARTITIONS, where set, reach the manager.
+# REPLICAS (copies of each partition, 2 unless set) and PARTITIONS reach the manager.
 set -eu
 cd "$(dirname "$0")/.."
 CLUSTER_DIR=${CLUSTER_DIR:-./data}
