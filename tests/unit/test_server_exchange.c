@@ -57,7 +57,9 @@ static void test_only_partitions_with_news_are_sent(void **state)
     propose(cluster, 0, 3, "b", &heard[1]);
     assert_int_equal(send_append(cluster, 0, 1, false), 2);
     assert_true(heard[0].answered && heard[1].answered);
-    assert_int_equal(send_append(cluster, 0, 2, true), 0); /* it has no copy */
+    assert_int_equal(send_append(cluster, 0, 1, false), 0);
+    assert_false(cluster->servers[0].node.outboxes[1].any_news); /* a turn looks at nothing */
+    assert_int_equal(send_append(cluster, 0, 2, true), 0);       /* it has no copy */
     assert_true(exchange_has_follower(&cluster->servers[0].node, 1));
     assert_false(exchange_has_follower(&cluster->servers[0].node, 2));
     assert_false(exchange_has_follower(&cluster->servers[1].node, 0));
@@ -141,6 +143,46 @@ static void test_the_dropped_suffix_does_not_come_back_W6(void **state)
     assert_int_equal(partition_of(cluster, 0, 0)->replica.last.epoch, last.epoch);
 }
 
+/* What is on its way to the disk when it is dropped must not count when it gets there. */
+static void test_a_late_sync_of_dropped_entries_counts_for_nothing_R4(void **state)
+{
+    struct cluster *cluster = *state;
+    struct append_builder late, other;
+    struct append_taken taken;
+    struct heard heard[3];
+    uint64_t last;
+
+    configure(cluster, "012", 0, "012", "");
+    sync_with(cluster, 0, 1);
+    sync_with(cluster, 0, 2);
+    sync_with(cluster, 0, 1);
+    last = partition_of(cluster, 1, 0)->replica.last.index;
+    assert_int_equal(partition_of(cluster, 0, 0)->replica.role, REPLICA_PRIMARY);
+    for (int i = 0; i < 3; i++)
+        propose(cluster, 0, 0, "late", &heard[i]);
+    assert_true(exchange_build_append(&cluster->servers[0].node, 1, false, cluster->now_ms,
+                                      &cluster->builder) > 0);
+    late = cluster->builder;
+    assert_int_equal(append_builder_init(&cluster->builder), CAIRN_OK);
+    configure(cluster, "2", 2, "012", "");
+    pass(cluster, 3000);
+    assert_true(exchange_build_append(&cluster->servers[2].node, 1, true, cluster->now_ms,
+                                      &cluster->builder) > 0);
+    other = cluster->builder;
+    cluster->builder = late;
+    taken = bring(cluster, 1); /* taken, not durable */
+    append_taken_free(&taken);
+    assert_int_equal(partition_of(cluster, 1, 0)->replica.last.index, last + 3);
+    cluster->builder = other;
+    taken = bring(cluster, 1);
+    assert_int_equal(partition_of(cluster, 1, 0)->replica.last.index, last + 1);
+    settle(cluster, 1);
+    answer(cluster, 2, 1, &taken);
+    assert_int_equal(partition_of(cluster, 1, 0)->replica.synced_index, last + 1);
+    append_builder_free(&late);
+    tell(cluster, 0, 2, "012", "");
+}
+
 static void test_the_backup_leads_with_all_that_was_answered_L2_L5_R6(void **state)
 {
     struct cluster *cluster = *state;
@@ -214,6 +256,8 @@ int main(void)
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_dropped_suffix_does_not_come_back_W6, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_a_late_sync_of_dropped_entries_counts_for_nothing_R4,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_backup_leads_with_all_that_was_answered_L2_L5_R6,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_much_that_waits_for_a_backup_is_refused, setup,
