@@ -19,7 +19,7 @@ build:
 _programs:
     @make -s -j"$(nproc)" >&2
 
-# a manager in the foreground, data in ./backer.m
+# a manager in the foreground, data in ./backer.m; REPLICAS=N: copies of each partition (2)
 manager man_port=default_manager servers=default_servers: _programs
     @tools/node.sh manager {{ quote(man_port) }} {{ quote(servers) }}
 
@@ -50,7 +50,7 @@ report: _programs
     tools/bench-against-redis recovery
     tools/bench-against-redis memory
 
-# a local cluster of N servers in the background, data in ./data
+# a local cluster of N servers in the background, data in ./data; REPLICAS=N: copies (2)
 up n="": _programs
     @tools/cluster.sh up {{ if n == "" { "" } else { quote(n) } }}
 
@@ -69,6 +69,11 @@ testcase: _programs
 # kill -9 of random servers and the manager under load, N times
 soak-kills n="200": _programs
     @KILLS={{ quote(n) }} tests/integration/run --steps test_kills
+
+# simulated clusters, each decided by its seed: SEEDS=N of them, or SEED=S alone with its trace
+sim *args:
+    @make -s sim >&2
+    @tools/sim.sh {{ args }}
 
 # everything that a change has to pass
 test:
