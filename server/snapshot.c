@@ -4,12 +4,10 @@
  * complete, are sent again and again meanwhile, and shall cost nothing. */
 #include "server/snapshot.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/buffer.h"
 #include "base/check.h"
-#include "base/log.h"
 #include "base/random.h"
 #include "server/exchange.h"
 #include "server/node_internal.h"
@@ -28,6 +26,7 @@ struct snapshot_sender {
     uint64_t chunk;
     bool exported; /* it has the last rows */
     bool last;
+    bool damaged; /* a row could not be read: this process's own copy is damaged */
     struct buffer content;
 };
 
@@ -100,6 +99,10 @@ void snapshot_close(struct node *node, struct snapshot_sender *sender)
         return;
     CHECK(node->snapshots_open > 0);
     node->snapshots_open--;
+    /* R13: others hold what is lost here; the core hears of it with the partition's next event. */
+    struct partition *partition = &node->partitions[sender->partition];
+    if (sender->damaged && partition->replica.configuration.member_count > 1)
+        partition->damaged = true;
     store_export_close(sender->export);
     buffer_free(&sender->content);
     free(sender);
@@ -121,8 +124,10 @@ int snapshot_read(struct snapshot_sender *sender, struct error *error)
         sender->last = true;
         return CAIRN_OK;
     }
-    return store_export_read(sender->export, PIECE_BYTES, &sender->content, &sender->exported,
-                             error);
+    int code =
+        store_export_read(sender->export, PIECE_BYTES, &sender->content, &sender->exported, error);
+    sender->damaged = code == CAIRN_ECORRUPT;
+    return code;
 }
 
 bool snapshot_build(struct snapshot_sender *sender, struct node *node, snapshot_args *args)

@@ -31,7 +31,8 @@ enum snapshot_next { SNAPSHOT_READ_NEXT, SNAPSHOT_SEND_AGAIN, SNAPSHOT_FINISHED,
 /* What to do after an answer. FINISHED: the core knows (REPLICA_EVENT_FOLLOWER_INSTALLED). */
 enum snapshot_next snapshot_answered(struct snapshot_sender *sender, struct node *node,
                                      const snapshot_result *result, uint64_t now_ms);
-void snapshot_close(struct node *node, struct snapshot_sender *sender); /* NULL is fine */
+/* NULL is fine. If a read found damage, this copy steps aside, unless it is the only one (R13). */
+void snapshot_close(struct node *node, struct snapshot_sender *sender);
 
 /* The receiver's side. Answers at once; a piece that cannot be taken yet is asked for again. */
 void snapshot_take(struct node *node, const snapshot_args *args, uint64_t now_ms,

@@ -75,8 +75,8 @@ static void complete(struct node *node, struct snapshot_take_of *take, uint64_t 
         .position = {.epoch = take->position.epoch, .index = take->position.index},
         .log_time_ms = take->position.log_time_ms,
     };
-    log_info("server", "partition=%" PRIu32 ": a snapshot is installed, index=%" PRIu64,
-             take->partition, take->position.index);
+    log_info("server", "snapshot installed partition=%" PRIu32 " index=%" PRIu64, take->partition,
+             take->position.index);
     node_installed(node, partition);
     forget(take);
     node_step(node, partition, &event, NULL);
@@ -176,8 +176,8 @@ static void begin(struct node *node, struct snapshot_take_of *take, const snapsh
         .state = TAKE_EMPTIED,
     };
     LIST_INSERT_HEAD(&node->takes->list, take, link);
-    log_info("server", "partition=%" PRIu32 ": a snapshot from server %" PRIu32 " begins",
-             args->partition, args->from.server);
+    log_info("server", "snapshot comes partition=%" PRIu32 " from_server=%" PRIu32, args->partition,
+             args->from.server);
     node_drop_log(node, &node->partitions[args->partition]);
 }
 
@@ -196,8 +196,8 @@ static int take_rows(struct node *node, struct snapshot_take_of *take, const sna
         take->ended = code == CAIRN_OK;
     }
     if (code == CAIRN_EPROTO)
-        log_error("server", "a snapshot from server %" PRIu32 " is refused: %s", args->from.server,
-                  error.code != CAIRN_OK ? error.message : "rows are missing");
+        log_error("server", "snapshot refused from_server=%" PRIu32 " error=\"%s\"",
+                  args->from.server, error.code != CAIRN_OK ? error.message : "rows are missing");
     return code == CAIRN_ENOMEM ? CAIRN_EFULL : code;
 }
 

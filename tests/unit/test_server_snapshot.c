@@ -344,8 +344,8 @@ static void grow(struct fixture *fixture)
     struct store_stats before, stats;
     store_stats(fixture->store, &before);
     stats = before;
-    for (uint8_t i = 0; i < 200 && stats.map_growths == before.map_growths; i++) {
-        put_large(fixture, i % 20);
+    for (uint32_t i = 0; i < 200 && stats.map_growths == before.map_growths; i++) {
+        put_large(fixture, (uint8_t)(i % 20));
         store_checkpoint_now(fixture->store);
         store_stats(fixture->store, &stats);
     }

@@ -1,7 +1,10 @@
 /* Snapshots between nodes (R8): a learner that the log no longer reaches is installed and goes on
  * from there; a member never is; crashes, repeated and foreign pieces do no harm. */
+#include <lmdb.h>
+
 #include "server/catch_up.h"
 #include "server/snapshot.h"
+#include "server/value.h"
 #include "tests/unit/exchange_fixture.h"
 
 enum { KEYS = 40, VALUE_BYTES = 100000, PIECES_LIMIT = 5000 };
@@ -460,6 +463,76 @@ static void test_a_damaged_piece_is_refused_W8(void **state)
     assert_keys(cluster, 2, 0);
 }
 
+/* --- damage at the sender -----------------------------------------------------------------------
+ */
+
+/* Changes a byte of a value in the LMDB of server 0, which is closed. */
+static void damage_value(struct cluster *cluster, uint32_t number, const char *name)
+{
+    char path[SCRATCH_PATH_MAX + 8];
+    struct stored_key key;
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_dbi dbi;
+    MDB_val value;
+    snprintf(path, sizeof path, "%s/store", cluster->servers[0].directory);
+    data_key(&key, number, (const uint8_t *)name, (uint32_t)strlen(name));
+    MDB_val at = {key.length, key.bytes};
+    assert_int_equal(mdb_env_create(&env), 0);
+    assert_int_equal(mdb_env_set_maxdbs(env, 4), 0);
+    assert_int_equal(mdb_env_set_mapsize(env, 256 << 20), 0);
+    assert_int_equal(mdb_env_open(env, path, 0, 0600), 0);
+    assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+    assert_int_equal(mdb_dbi_open(txn, "data", 0, &dbi), 0);
+    assert_int_equal(mdb_get(txn, dbi, &at, &value), 0);
+    uint8_t *copied = malloc(value.mv_size);
+    assert_non_null(copied);
+    memcpy(copied, value.mv_data, value.mv_size);
+    copied[value.mv_size / 2] ^= 1;
+    value.mv_data = copied;
+    assert_int_equal(mdb_put(txn, dbi, &at, &value, 0), 0);
+    assert_int_equal(mdb_txn_commit(txn), 0);
+    free(copied);
+    mdb_env_close(env);
+}
+
+/* R13: what it cannot read itself it gives to nobody; where another member has it, it steps aside.
+ */
+static void test_a_damaged_sender_gives_up_R13(void **state)
+{
+    struct cluster *cluster = *state;
+    struct error error = {0};
+    start_pair(cluster);
+    write_keys(cluster, 0, "1");
+    node_stop(&cluster->servers[0].node, cluster->now_ms);
+    node_close(&cluster->servers[0].node);
+    damage_value(cluster, 0, "key-30");
+    open_server(cluster, 0);
+    cluster->now_ms = cluster->now_ms < clock_now_ms() ? clock_now_ms() : cluster->now_ms;
+    configure(cluster, "012", 0, "01", "2");
+    pass(cluster, 3000);
+    sync_with(cluster, 0, 1);
+    sync_with(cluster, 0, 2);
+    struct snapshot_sender *sender = open_sender(cluster, 0, 2);
+    enum snapshot_next next = SNAPSHOT_READ_NEXT;
+    int code = CAIRN_OK;
+    for (int i = 0; i < PIECES_LIMIT && code == CAIRN_OK; i++) {
+        next = send_piece(cluster, sender, 2);
+        assert_true(next == SNAPSHOT_READ_NEXT || next == SNAPSHOT_SEND_AGAIN);
+        if (next == SNAPSHOT_READ_NEXT)
+            code = snapshot_read(sender, &error);
+        else
+            usleep(1000);
+    }
+    assert_int_equal(code, CAIRN_ECORRUPT);
+    assert_false(partition_of(cluster, 0, 0)->replica.damaged);
+    snapshot_close(&cluster->servers[0].node, sender);
+    pass(cluster, 100);
+    assert_true(partition_of(cluster, 0, 0)->replica.damaged);
+    assert_false(serves(cluster, 0, 0));
+    assert_false(partition_of(cluster, 0, 1)->replica.damaged);
+}
+
 #define CLUSTER_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -475,6 +548,7 @@ int main(void)
         CLUSTER_TEST(test_pieces_that_come_twice_are_taken_once),
         CLUSTER_TEST(test_a_newer_install_takes_over),
         CLUSTER_TEST(test_a_damaged_piece_is_refused_W8),
+        CLUSTER_TEST(test_a_damaged_sender_gives_up_R13),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
