@@ -418,31 +418,47 @@ static void rebalancing_evens_copies_and_primaries(void **state)
     membership_free(membership);
 }
 
-/* The lead has to go through a third server: 0 leads what it shares with 1 only, 1 what it shares
- * with 2. */
+/* A ring: partitions 2i and 2i + 1 are on servers i and i + 1. Their loads of 3, 2, 1 and 2 leads
+ * differ by one between neighbours: a lead gets from server 0 to 2 only through another. */
 static void leads_pass_through_servers(void **state)
 {
-    struct membership *membership = placed_membership(2);
+    static const uint32_t leaders[PARTITIONS] = {0, 0, 1, 1, 2, 3, 3, 0};
+    const bool none[MANY] = {false};
+    struct membership *membership = open_cluster();
     const struct admin_args args = {.kind = ADMIN_REBALANCE};
-    uint32_t leads[SERVERS] = {0};
 
     (void)state;
-    for (uint32_t i = 0; i < PARTITIONS; i++) {
-        struct target *target = target_of(membership, i);
-
-        *target = (struct target){.server_count = 2, .primary = TARGET_ANY};
-        target->servers[0] = i < 5 ? 0 : 1;
-        target->servers[1] = i < 5 ? 1 : 2;
-    }
-    reach_targets(membership);
-    for (uint32_t i = 0; i < SERVERS; i++)
-        beat(membership, i, NOW_MS);
-    (void)succeed(membership, &args);
     for (uint32_t i = 0; i < PARTITIONS; i++)
-        leads[target_of(membership, i)->primary != TARGET_ANY ? target_of(membership, i)->primary
-                                                              : primary_of(membership, i)]++;
-    for (uint32_t i = 0; i < SERVERS; i++)
-        assert_in_range(leads[i], 2, 3);
+        *target_of(membership, i) = (struct target){
+            .server_count = 2, .servers = {i / 2, (i / 2 + 1) % MANY}, .primary = leaders[i]};
+    reach_targets(membership);
+    assert_int_equal(succeed(membership, &args), 2);
+    assert_even(membership, none);
+    membership_free(membership);
+}
+
+/* The copies that move are rather those that do not lead: a switch costs more than a copy. */
+static void leads_stay_where_they_can(void **state)
+{
+    const bool none[MANY] = {false};
+    struct membership *membership = open_cluster();
+    struct admin_args args = {.kind = ADMIN_REBALANCE, .dry_run = true};
+    struct membership_reply reply;
+    uint32_t leads = 0;
+
+    (void)state;
+    for (uint32_t i = 0; i < PARTITIONS; i++)
+        *target_of(membership, i) =
+            (struct target){.server_count = 2, .servers = {0, 1}, .primary = i % 2};
+    reach_targets(membership);
+    assert_int_equal(ask(membership, &args, &reply), MANAGER_OK);
+    for (uint32_t i = 0; i < reply.move_count; i++)
+        leads += reply.moves[i].leads != 0;
+    assert_int_equal(leads, PARTITIONS / 2);
+    membership_reply_free(&reply);
+    args.dry_run = false;
+    (void)succeed(membership, &args);
+    assert_even(membership, none);
     membership_free(membership);
 }
 
@@ -514,6 +530,20 @@ static void the_epoch_of_a_copy_counts_before_its_length(void **state)
 
     (void)state;
     membership->reports[2].items[0].last_epoch = 2;
+    assert_int_equal(succeed(membership, &args), 2);
+    assert_int_equal(primary_of(membership, 0), 2);
+    membership_free(membership);
+}
+
+/* R10: what a server said about a store that was replaced since is void. */
+static void a_replaced_store_holds_no_copy(void **state)
+{
+    struct membership *membership = lose_partition(10, 12);
+    const struct admin_args args = {.kind = ADMIN_UNSAFE_RECOVER, .server = ANY_SERVER};
+
+    (void)state;
+    membership->heard[3] = false;
+    restart_server(membership, 3, 0x777, NOW_MS);
     assert_int_equal(succeed(membership, &args), 2);
     assert_int_equal(primary_of(membership, 0), 2);
     membership_free(membership);
@@ -627,8 +657,10 @@ int main(void)
         cmocka_unit_test(an_id_is_never_used_again),
         cmocka_unit_test(rebalancing_evens_copies_and_primaries),
         cmocka_unit_test(leads_pass_through_servers),
+        cmocka_unit_test(leads_stay_where_they_can),
         cmocka_unit_test(the_longest_copy_starts_a_new_history),
         cmocka_unit_test(the_epoch_of_a_copy_counts_before_its_length),
+        cmocka_unit_test(a_replaced_store_holds_no_copy),
         cmocka_unit_test(the_operator_may_choose_the_copy),
         cmocka_unit_test(what_is_not_lost_is_not_given_up),
         cmocka_unit_test(a_server_without_a_copy_begins_only_where_there_is_none),
