@@ -193,6 +193,7 @@ static void test_a_learner_is_installed_and_goes_on_R8(void **state)
     for (uint32_t i = 0; i < PARTITIONS; i++)
         install(cluster, i, 2);
     assert_int_equal(cluster->servers[0].node.snapshots_open, 0);
+    assert_int_equal(send_append(cluster, 0, 2, false), PARTITIONS); /* at once, not when idle */
     assert_keys(cluster, 2, 0);
     propose(cluster, 0, 0, "behind it", &heard);
     follow_up(cluster, 2);
