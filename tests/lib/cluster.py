@@ -170,6 +170,7 @@ class Cluster:
         self.addresses = [self.address(f"s{i}") for i in range(servers)]
         self.manager_address = self.address("m")
         self.partitions = partitions
+        self.lease = (times[1] * SCALE if times else 1000) / 1000
         self.replicas = replicas or min(2, servers)
         # Small segments: filling big ones with zeros is most of what a start would do.
         self.server_options = ["--segment-bytes", "4M", *time_options(times), *server_options,
@@ -231,18 +232,24 @@ class Cluster:
         wait_until(ready, "all partitions are served", seconds)
 
     def wait_healthy(self, seconds=40):
-        """Every partition has all the copies it shall have; returns the status."""
+        """Every partition has all the copies it shall have, and keeps them for longer than a lease:
+        a copy that has just died or returned may still be dropped until then. Returns the status."""
         deadline, wrong = time.monotonic() + seconds * SCALE, "no answer"
+        since, seen = time.monotonic(), None
         while time.monotonic() < deadline:
             self.check_alive()
+            asked = time.monotonic()
             result = self.cli("--json", "--timeout", "2000", "status")
             if result.code == 0:
                 status = json.loads(result.out)
                 wrong = unhealthy(status)
-                if not wrong:
+                epochs = [p["epoch"] for p in status["partitions"]]
+                if wrong or epochs != seen:
+                    since, seen = time.monotonic(), epochs
+                elif asked - since > self.lease * 1.2:
                     return status
             time.sleep(0.05)
-        raise AssertionError(f"not healthy within {seconds} s: {wrong}")
+        raise AssertionError(f"not healthy within {seconds} s: {wrong or 'epochs go on changing'}")
 
     def check_alive(self):
         for node in self.nodes:
