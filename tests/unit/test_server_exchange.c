@@ -59,6 +59,7 @@ static void test_only_partitions_with_news_are_sent(void **state)
     assert_true(heard[0].answered && heard[1].answered);
     assert_int_equal(send_append(cluster, 0, 1, false), 0);
     assert_false(cluster->servers[0].node.outboxes[1].any_news); /* a turn looks at nothing */
+    assert_int_equal(cluster->servers[0].node.outboxes[1].news[0], 0);
     assert_int_equal(send_append(cluster, 0, 2, true), 0);       /* it has no copy */
     assert_true(exchange_has_follower(&cluster->servers[0].node, 1));
     assert_false(exchange_has_follower(&cluster->servers[0].node, 2));
@@ -117,6 +118,7 @@ static void test_a_conflicting_suffix_is_dropped_without_an_outcome_R4(void **st
     tell(cluster, 0, 1, "01", "");
     assert_true(lost[0].answered && lost[0].without_outcome);
     assert_true(lost[1].answered && lost[1].without_outcome);
+    assert_false(exchange_has_follower(&cluster->servers[0].node, 1));
     sync_with(cluster, 1, 0);
     (void)send_beacon(cluster, 1, 0, false);
     assert_true(serves(cluster, 1, 0));
