@@ -45,8 +45,10 @@ int membership_create(struct cluster_map *map, uint64_t now_ms, struct membershi
     if (status != 0)
         return status;
     *membership = calloc(1, sizeof **membership);
-    if (*membership == NULL || complete_map(map) != 0) {
-        free(*membership);
+    if (*membership != NULL)
+        (*membership)->configured_ms = calloc(map->partitions, sizeof(uint64_t));
+    if (*membership == NULL || (*membership)->configured_ms == NULL || complete_map(map) != 0) {
+        membership_free(*membership);
         *membership = NULL;
         return error_set(error, CAIRN_ENOMEM, "membership: out of memory");
     }
@@ -75,6 +77,7 @@ void membership_free(struct membership *membership)
     for (size_t i = 0; i < CAIRN_SERVERS_LIMIT; i++)
         free(membership->reports[i].items);
     free(membership->changes);
+    free(membership->configured_ms);
     free(membership);
 }
 

@@ -86,8 +86,9 @@ struct membership {
     uint64_t replace_after_ms; /* of silence, until a server's copies are made elsewhere */
     uint64_t listening_ms;     /* silence counts from here at the earliest */
     uint64_t reconciled_ms;    /* the last step of membership_reconcile */
-    uint64_t heard_ms[CAIRN_SERVERS_LIMIT];           /* valid where heard */
-    bool heard[CAIRN_SERVERS_LIMIT];                  /* since this process started */
+    uint64_t heard_ms[CAIRN_SERVERS_LIMIT]; /* valid where heard */
+    bool heard[CAIRN_SERVERS_LIMIT];        /* since this process started */
+    uint64_t *configured_ms; /* [partitions], when this process took the last configuration; or 0 */
     struct copy_reports reports[CAIRN_SERVERS_LIMIT]; /* by servers heard, of their present store */
     size_t retired_count;
     struct replica_id retired[MEMBERSHIP_RETIRED_LIMIT];

@@ -368,6 +368,7 @@ static int remove_server(struct admin *admin)
         return 0;
     removed = *server;
     removed.removed = true;
+    removed.draining = false; /* that is over */
     count_uses(map, server->id, &copies, &targets);
     if (!server->draining && !server->removed) {
         membership_refuse(admin->reply, MANAGER_INVALID,

@@ -154,9 +154,9 @@ static enum manager_status refuse_invalid(struct membership_reply *reply,
     return MANAGER_INVALID;
 }
 
-static enum manager_status decide(struct membership *membership, const struct server_identity *who,
-                                  const struct proposal *wanted, struct change *change,
-                                  struct membership_reply *reply)
+static enum manager_status decide(struct membership *membership, uint64_t now_ms,
+                                  const struct server_identity *who, const struct proposal *wanted,
+                                  struct change *change, struct membership_reply *reply)
 {
     struct error error = {0};
     struct step step = {.map = &membership->map, .who = who, .next = &change->configuration};
@@ -176,19 +176,20 @@ static enum manager_status decide(struct membership *membership, const struct se
     if (fault != NULL)
         return refuse_invalid(reply, who, fault);
     change->removed_count = count_removed(step.present, step.next);
+    membership->configured_ms[change->configuration.partition] = now_ms;
     membership_change(membership, change);
     return MANAGER_OK;
 }
 
-static int propose_one(struct membership *membership, const struct server_identity *who,
-                       const struct proposal *wanted, struct proposal_result *result,
-                       struct membership_reply *reply)
+static int propose_one(struct membership *membership, uint64_t now_ms,
+                       const struct server_identity *who, const struct proposal *wanted,
+                       struct proposal_result *result, struct membership_reply *reply)
 {
     const size_t before = reply->packed.length;
     struct change change;
     int status = 0;
 
-    result->status = decide(membership, who, wanted, &change, reply);
+    result->status = decide(membership, now_ms, who, wanted, &change, reply);
     if (change.configuration.partition < membership->map.partitions)
         status = configuration_pack(&membership->map.configurations[change.configuration.partition],
                                     &reply->packed, NULL);
@@ -223,7 +224,7 @@ int membership_propose(struct membership *membership, uint64_t now_ms,
     reply->results = calloc((size_t)count + 1, sizeof *reply->results);
     status = reply->results == NULL ? CAIRN_ENOMEM : membership_reserve_changes(membership, count);
     for (uint32_t i = 0; i < count && status == 0; i++)
-        status = propose_one(membership, &args->who, &args->proposals.proposals_val[i],
+        status = propose_one(membership, now_ms, &args->who, &args->proposals.proposals_val[i],
                              &reply->results[i], reply);
     if (status != 0)
         return status;

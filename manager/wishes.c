@@ -73,6 +73,14 @@ static bool wish_away_useless(const struct wishing *wishing,
     return false;
 }
 
+/* A server that was dropped because it fell silent may still count as heard: it was heard again
+ * only if that was after it was dropped. */
+static bool was_heard_since(const struct wishing *wishing, uint32_t partition, uint32_t server)
+{
+    return is_usable(wishing, server) &&
+           wishing->membership->heard_ms[server] > wishing->membership->configured_ms[partition];
+}
+
 /* R8: a copy that shall be there begins as a learner. A server that comes back is let in here. */
 static bool wish_for_missing(struct wishing *wishing, const struct configuration *configuration,
                              const struct target *target, struct wish *wanted)
@@ -86,7 +94,7 @@ static bool wish_for_missing(struct wishing *wishing, const struct configuration
 
         if (is_member(configuration, server) ||
             holds(configuration->learners, configuration->learner_count, server) ||
-            copy.store == 0 || !is_usable(wishing, server) ||
+            copy.store == 0 || !was_heard_since(wishing, configuration->partition, server) ||
             wishing->learners[server] >= MEMBERSHIP_LEARNERS_LIMIT)
             continue;
         wishing->learners[server]++;

@@ -263,7 +263,7 @@ static void only_an_empty_drained_server_is_removed(void **state)
     assert_int_equal(succeed(membership, &remove), 0);
     remove.dry_run = false;
     assert_int_equal(succeed(membership, &remove), 1);
-    assert_true(membership->map.servers[2].removed);
+    assert_true(membership->map.servers[2].removed && !membership->map.servers[2].draining);
     assert_int_equal(succeed(membership, &remove), 0);
     expect_refusal(membership, &undrain, MANAGER_INVALID, "removed");
     expect_refusal(membership, &drain, MANAGER_INVALID, "removed");

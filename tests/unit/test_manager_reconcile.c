@@ -265,6 +265,26 @@ static void a_missing_copy_is_wished_once_its_server_is_heard(void **state)
     membership_free(membership);
 }
 
+/* It was heard just before it fell silent and was dropped: that is no sign of life. */
+static void a_copy_that_was_dropped_is_wished_only_after_a_new_heartbeat(void **state)
+{
+    struct membership *membership = open_cluster(MANY, 2);
+    struct configuration next;
+
+    (void)state;
+    configure(membership, 1, 3);
+    set_target(membership, 0, 1, 3, TARGET_ANY);
+    beat(membership, 3, START_MS + 100);
+    beat(membership, 1, START_MS + 1200);
+    next = membership->map.configurations[0];
+    next.member_count = 1;
+    assert_int_equal(propose_next(membership, 1, &next), MANAGER_OK);
+    assert_int_equal(wish_for(membership, 0, START_MS + 1300).kind, 0);
+    beat(membership, 3, START_MS + 1400);
+    assert_wish(membership, 0, START_MS + 1500, WISH_LEARNER, 3);
+    membership_free(membership);
+}
+
 static void a_learner_that_is_not_wanted_goes(void **state)
 {
     struct membership *membership = open_cluster(MANY, 2);
@@ -547,6 +567,7 @@ int main(void)
         cmocka_unit_test(a_short_target_grows_when_a_server_is_there),
         cmocka_unit_test(nothing_is_wished_where_all_is_well),
         cmocka_unit_test(a_missing_copy_is_wished_once_its_server_is_heard),
+        cmocka_unit_test(a_copy_that_was_dropped_is_wished_only_after_a_new_heartbeat),
         cmocka_unit_test(a_learner_that_is_not_wanted_goes),
         cmocka_unit_test(a_member_whose_store_was_replaced_goes),
         cmocka_unit_test(an_outsider_goes_only_when_all_wanted_copies_are_members),
