@@ -10,6 +10,17 @@ static bool may_install(const struct replica *replica)
            replica->durable_epoch >= replica->seen_epoch;
 }
 
+/* A piece of an install that was given up may come late, when others count on what this copy has
+ * acknowledged (R1, R8). A copy whose log holds the entry that the snapshot ends with holds all of
+ * it (R4): no primary needs to install it. */
+static bool holds(const struct replica *replica, const struct replica_position *position)
+{
+    if (position->index == 0 || position->index > replica->last.index || !replica_is_sound(replica))
+        return false;
+    return position->index <= replica->commit_index ||
+           replica->log.epoch_at(replica->log.context, position->index) == position->epoch;
+}
+
 /* From here on the copy holds nothing, until the end. */
 static void become_empty(struct replica *replica, uint64_t history, uint64_t install)
 {
@@ -33,6 +44,9 @@ void replica_begin_install(struct replica *replica, const struct replica_event *
         replica_ask_manager(replica, event->now_ms, update);
         return;
     }
+    update->held = holds(replica, &event->position);
+    if (update->held)
+        return;
     update->granted = true;
     if (!replica->installing || replica->install != event->install)
         become_empty(replica, event->history, event->install);

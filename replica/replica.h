@@ -224,7 +224,8 @@ struct replica_event {
     enum replica_wish_kind wish;
     uint64_t wish_epoch;              /* WISH: of the configuration that it is about */
     uint64_t install;                 /* INSTALL, INSTALLED, FOLLOWER_INSTALLED */
-    struct replica_position position; /* INSTALLED, FOLLOWER_INSTALLED */
+    struct replica_position position; /* INSTALL: what the snapshot stands for; INSTALLED,
+                                         FOLLOWER_INSTALLED */
     uint64_t log_time_ms;             /* INSTALLED */
 };
 
@@ -242,6 +243,7 @@ struct replica_update {
     uint32_t skip;
     bool append_noop; /* append a no-op entry: replica_append gives its position */
     bool granted;     /* BEACON: answer without refusing the pair; INSTALL: take the snapshot */
+    bool held;        /* INSTALL: not granted, for the copy holds all of it: answer as installed */
     bool propose;     /* send `proposal` to the manager, expecting the epoch below it (R11) */
     struct replica_configuration proposal;
     bool ask_manager; /* ask the manager at once for the map: an epoch is known, or nothing heard */

@@ -144,8 +144,10 @@ static bool may_be_granted_later(const struct replica *replica, const snapshot_a
             replica->durable_epoch < replica->seen_epoch);
 }
 
-/* Asks the core; every piece is of the primary of the present epoch (R2). */
-static bool grants(struct node *node, const snapshot_args *args, uint64_t now_ms)
+/* Asks the core; every piece is of the primary of the present epoch (R2). If not, fills `result`.
+ */
+static bool grants(struct node *node, const snapshot_args *args, uint64_t now_ms,
+                   snapshot_result *result)
 {
     struct replica_event event = {
         .kind = REPLICA_EVENT_INSTALL,
@@ -156,9 +158,16 @@ static bool grants(struct node *node, const snapshot_args *args, uint64_t now_ms
         .history = args->history,
         .epoch = args->epoch,
         .install = args->install,
+        .position = {.epoch = args->applied_epoch, .index = args->applied_index},
     };
     struct replica_update update;
     node_step(node, &node->partitions[args->partition], &event, &update);
+    if (update.held) { /* it came late: the copy has all that it would bring */
+        result->installed = true;
+        result->next_chunk = args->chunk + 1;
+    } else if (!update.granted) {
+        result->refused = !may_be_granted_later(&node->partitions[args->partition].replica, args);
+    }
     return update.granted;
 }
 
@@ -252,8 +261,7 @@ static struct snapshot_take_of *take_first(struct node *node, struct snapshot_ta
     struct snapshot_take_of *take = take_create(node);
     if (take == NULL)
         return NULL; /* next_chunk 0: again */
-    if (!grants(node, args, now_ms)) {
-        result->refused = !may_be_granted_later(&node->partitions[args->partition].replica, args);
+    if (!grants(node, args, now_ms, result)) {
         free(take);
         return NULL;
     }
@@ -286,12 +294,10 @@ void snapshot_take(struct node *node, const snapshot_args *args, uint64_t now_ms
         return;
     }
     result->next_chunk = args->chunk;
-    if (!known) {
+    if (!known)
         take = take_first(node, take, args, now_ms, result);
-    } else if (!grants(node, args, now_ms)) {
-        result->refused = !may_be_granted_later(&node->partitions[args->partition].replica, args);
+    else if (!grants(node, args, now_ms, result))
         return;
-    }
     if (take != NULL)
         take_piece(node, take, args, now_ms, result);
 }
