@@ -130,31 +130,29 @@ static bool epoch_is_durable(const struct part *part)
     return part->replica.durable_epoch >= part->replica.seen_epoch || RULE_BROKEN(R2_DURABLE);
 }
 
-static bool may_leave(const struct host *host, const struct ack_of *ack)
+/* A newer epoch came while the answer waited: nothing is promised in it yet, except that the older
+ * one is over, as server/exchange_follow.c does. */
+static void hold_back_epoch(const struct part *part, struct replica_ack *ack)
 {
-    if (ack->lsn > host->reported_lsn)
-        return false;
-    if (ack->answer == NULL)
-        return epoch_is_durable(&host->parts[ack->partition]);
-    for (uint32_t i = 0; i < ack->answer->beacon.count; i++)
-        if (!epoch_is_durable(&host->parts[ack->answer->beacon.pairs[i].partition]))
-            return false;
-    return true;
+    if (epoch_is_durable(part) || ack->outcome == REPLICA_ACK_REFUSED)
+        return;
+    ack->epoch = part->replica.durable_epoch;
+    ack->matched_index = 0;
+    ack->outcome = REPLICA_ACK_BUSY;
 }
 
 static void send_answer(struct host *host, const struct ack_of *ack)
 {
     struct part *part = &host->parts[ack->partition];
-    struct message *answer = ack->answer;
+    struct message *answer = message_to(host, MESSAGE_ACK, ack->request->from);
 
-    if (answer == NULL) {
-        answer = message_to(host, MESSAGE_ACK, ack->request->from);
-        answer->to_store = ack->request->sender.store;
-        answer->call = ack->request->call;
-        answer->partition = ack->partition;
-        replica_ack(&part->replica, ack->outcome, &answer->ack);
+    answer->to_store = ack->request->sender.store;
+    answer->call = ack->request->call;
+    answer->partition = ack->partition;
+    replica_ack(&part->replica, ack->outcome, &answer->ack);
+    hold_back_epoch(part, &answer->ack);
+    if (answer->ack.outcome != REPLICA_ACK_REFUSED)
         invariant_epoch_leaves(host, ack->partition, answer->ack.epoch);
-    }
     network_send(host->sim, answer);
 }
 
@@ -165,7 +163,7 @@ void host_send_answers(struct host *host)
     while (*link != NULL) {
         struct ack_of *ack = *link;
 
-        if (!may_leave(host, ack)) {
+        if (ack->lsn > host->reported_lsn) {
             link = &ack->next;
             continue;
         }
@@ -175,24 +173,13 @@ void host_send_answers(struct host *host)
     host->acks_end = link;
 }
 
-/* All that the answer speaks of is synced by then: also entries that an earlier copy of the Append
- * brought, and the record of an epoch. */
-static uint64_t answer_lsn(struct part *part, uint64_t lsn_before, uint64_t last_index)
-{
-    const struct disk_of *disk = part->host->disk;
-    struct slot *slot = part_slot(part, last_index);
-    uint64_t lsn = disk->last_lsn > lsn_before ? disk->last_lsn : 0;
-
-    return slot != NULL && slot->lsn > lsn ? slot->lsn : lsn;
-}
-
 /* --- Appends, the follower's side ----------------------------------------------------------------
  */
 
 void host_take_append(struct host *host, const struct message *message)
 {
     struct part *part = &host->parts[message->partition];
-    uint64_t epochs[SIM_APPEND_MAX], lsn = host->disk->last_lsn;
+    uint64_t epochs[SIM_APPEND_MAX];
     struct replica_append append = {.from = message->sender,
                                     .history = message->append.history,
                                     .epoch = message->append.epoch,
@@ -208,11 +195,12 @@ void host_take_append(struct host *host, const struct message *message)
     for (uint32_t i = 0; i < append.count; i++)
         epochs[i] = message->append.entries[i]->epoch;
     part_step(part, &event, &update, message);
-    queue_answer(
-        host, &(struct ack_of){.lsn = answer_lsn(part, lsn, append.previous.index + append.count),
-                               .partition = message->partition,
-                               .request = message,
-                               .outcome = update.outcome});
+    /* All that the answer speaks of is synced by then: also entries that an earlier copy of the
+     * Append brought, and the record of an epoch. */
+    queue_answer(host, &(struct ack_of){.lsn = host->disk->last_lsn,
+                                        .partition = message->partition,
+                                        .request = message,
+                                        .outcome = update.outcome});
     host_send_answers(host);
 }
 
@@ -262,7 +250,7 @@ void host_send_beacons(struct host *host)
 
 void host_take_beacon(struct host *host, const struct message *message)
 {
-    uint64_t now_ms = host_now_ms(host), lsn = host->disk->last_lsn;
+    uint64_t now_ms = host_now_ms(host);
     struct message *answer;
     bool echoed;
 
@@ -285,13 +273,12 @@ void host_take_beacon(struct host *host, const struct message *message)
 
         part_step(&host->parts[pair->partition], &event, &update, NULL);
         pair->refused = !update.granted;
+        if (update.granted) /* a refusal promises nothing in the epoch (R2) */
+            invariant_epoch_leaves(host, pair->partition, pair->epoch);
         if (update.granted && echoed)
             host->parts[pair->partition].heard_ms = now_ms;
     }
-    queue_answer(host,
-                 &(struct ack_of){.lsn = host->disk->last_lsn > lsn ? host->disk->last_lsn : 0,
-                                  .answer = answer});
-    host_send_answers(host);
+    network_send(host->sim, answer);
 }
 
 /* L1: leases count from before the beacon was sent, for the pairs that it named. */

@@ -174,7 +174,9 @@ void host_take_snapshot(struct host *host, const struct message *message)
                                   .history = message->snapshot.history,
                                   .epoch = message->snapshot.epoch,
                                   .member = message->sender,
-                                  .install = message->snapshot.install};
+                                  .install = message->snapshot.install,
+                                  .position = {message->snapshot.image->position.epoch,
+                                               message->snapshot.image->position.index}};
     struct replica_update update;
 
     if (message->to_store != host->self.store)
@@ -191,7 +193,7 @@ void host_take_snapshot(struct host *host, const struct message *message)
         return;
     }
     part_step(part, &event, &update, message);
-    answer(part, message, !update.granted, false);
+    answer(part, message, !update.granted && !update.held, update.held);
 }
 
 /* The mark first, then the RESET: a RESET without a mark would drop a log for nothing. */

@@ -7,10 +7,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "tests/sim/rules.h"
 #include "tests/sim/sim.h"
 
@@ -70,7 +70,7 @@ static bool run_seed(struct sim *sim, uint64_t seed, bool tracing, bool messages
     return passed;
 }
 
-static bool run_script(struct sim *sim, const struct script *script, bool tracing)
+static bool run_script(struct sim *sim, struct script *script, bool tracing)
 {
     bool passed;
 
@@ -87,10 +87,7 @@ static bool run_script(struct sim *sim, const struct script *script, bool tracin
 
 static double seconds(void)
 {
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+    return (double)clock_now_ms() / 1000;
 }
 
 static struct worker *share_workers(size_t count)

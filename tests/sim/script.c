@@ -7,7 +7,7 @@
 #include "base/check.h"
 #include "tests/sim/sim.h"
 
-enum { WORDS_MAX = 12, LINE_MAX_BYTES = 200, LINES_MAX = 256 };
+enum { WORDS_MAX = 12, LINE_MAX_BYTES = 200, LINES_MAX = 256, NAMES_MAX = 8, NAME_BYTES = 24 };
 
 struct line {
     uint64_t at_us;
@@ -16,20 +16,20 @@ struct line {
     const char *words[WORDS_MAX];
 };
 
+/* `let NAME be NODE` */
+struct node_name {
+    char name[NAME_BYTES];
+    uint32_t node;
+};
+
 struct script {
+    size_t name_count;
+    struct node_name names[NAMES_MAX];
     uint64_t seed;
     struct plan plan;
     size_t count;
     struct line lines[LINES_MAX];
 };
-
-/* What a running scenario remembers: `let NAME be NODE`. */
-enum { NAMES_MAX = 8, NAME_BYTES = 24 };
-static struct {
-    char name[NAME_BYTES];
-    uint32_t node;
-} names[NAMES_MAX];
-static size_t name_count;
 
 /* --- loading -----------------------------------------------------------------------------------
  */
@@ -145,9 +145,10 @@ void script_plan(const struct script *script, struct plan *plan)
     *plan = script->plan;
 }
 
-void script_begin(struct sim *sim, const struct script *script)
+void script_begin(struct sim *sim, struct script *script)
 {
-    name_count = 0;
+    sim->script = script;
+    script->name_count = 0;
     for (size_t i = 0; i < script->count; i++)
         sim_schedule(sim, script->lines[i].at_us, EVENT_SCRIPT, 0, 0, 0, &script->lines[i]);
 }
@@ -198,9 +199,9 @@ static uint32_t node_at(struct sim *sim, const struct line *line, uint32_t *at)
         *at += 1;
     } else if (*at < line->count) {
         node = find_by_role(sim, line->words[*at]);
-        for (size_t i = 0; i < name_count; i++)
-            if (strcmp(names[i].name, line->words[*at]) == 0)
-                node = names[i].node;
+        for (size_t i = 0; i < sim->script->name_count; i++)
+            if (strcmp(sim->script->names[i].name, line->words[*at]) == 0)
+                node = sim->script->names[i].node;
         *at += 1;
     }
     if (node >= SIM_NODES) {
@@ -314,11 +315,12 @@ static void do_pause(struct sim *sim, const struct line *line)
 
 static void do_let(struct sim *sim, const struct line *line)
 {
+    struct node_name *name = &sim->script->names[sim->script->name_count++];
     uint32_t at = 5;
 
-    CHECK(name_count < NAMES_MAX);
-    (void)snprintf(names[name_count].name, NAME_BYTES, "%s", line->words[3]);
-    names[name_count++].node = node_at(sim, line, &at);
+    CHECK(sim->script->name_count <= NAMES_MAX);
+    (void)snprintf(name->name, sizeof name->name, "%s", line->words[3]);
+    name->node = node_at(sim, line, &at);
 }
 
 static void do_admin(struct sim *sim, const struct line *line)

@@ -300,9 +300,8 @@ struct ack_of {
     struct ack_of *next;
     uint64_t lsn;
     uint32_t partition;
-    const struct message *request; /* APPEND or BEACON */
+    const struct message *request;
     enum replica_ack_outcome outcome;
-    struct message *answer; /* BEACON: what to send */
 };
 
 struct host {
@@ -440,6 +439,8 @@ struct match {
     uint64_t key, id, previous_epoch;
 };
 
+struct script;
+
 struct sim {
     uint64_t seed;
     struct random random;
@@ -459,6 +460,7 @@ struct sim {
     struct operation *history;
     size_t history_count;
     struct counters_of counters;
+    struct script *script; /* of a scenario; its owner outlives the run */
     bool healing, done, tracing, trace_messages, failed;
     char violation[512];
 };
@@ -616,10 +618,9 @@ const char *invariant_progress(struct sim *sim);
 void invariant_end(struct sim *sim);
 
 /* --- script.c --- */
-struct script;
 int script_load(const char *path, struct script **script);
 void script_free(struct script *script);
-void script_begin(struct sim *sim, const struct script *script);
+void script_begin(struct sim *sim, struct script *script);
 void script_event(struct sim *sim, const struct event *event);
 uint64_t script_seed(const struct script *script);
 void script_plan(const struct script *script, struct plan *plan);
