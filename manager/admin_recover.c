@@ -145,6 +145,25 @@ static int start_history(struct admin *admin, const struct configuration *presen
     return 0;
 }
 
+/* Who named a server that told of no copy is not to think that there was one. */
+static void say_recovered(struct admin *admin, uint32_t server)
+{
+    const uint32_t partition = admin->args->partition;
+    const struct heartbeat_partition *report = find_report(admin->membership, server, partition);
+    const char *starts = admin->args->dry_run ? "would start again" : "starts again";
+
+    if (report == NULL)
+        admin_say(admin,
+                  "partition %u %s on server %u, which told of no copy of it: it may be empty",
+                  partition, starts, server);
+    else
+        admin_say(
+            admin,
+            "partition %u %s from the copy of server %u, which ends at entry %llu; all others "
+            "are given up",
+            partition, starts, server, (ull)report->last_index);
+}
+
 int admin_recover(struct admin *admin)
 {
     const struct cluster_map *map = &admin->membership->map;
@@ -176,7 +195,6 @@ int admin_recover(struct admin *admin)
     status = admin_set_target(admin, partition, &target);
     if (status == 0 && !admin->args->dry_run)
         status = start_history(admin, present, server);
-    admin_say(admin, "partition %u %s from the copy of server %u; all others are given up",
-              partition, admin->args->dry_run ? "would start again" : "starts again", server->id);
+    say_recovered(admin, server->id);
     return status;
 }
