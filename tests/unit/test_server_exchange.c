@@ -60,7 +60,7 @@ static void test_only_partitions_with_news_are_sent(void **state)
     assert_int_equal(send_append(cluster, 0, 1, false), 0);
     assert_false(cluster->servers[0].node.outboxes[1].any_news); /* a turn looks at nothing */
     assert_int_equal(cluster->servers[0].node.outboxes[1].news[0], 0);
-    assert_int_equal(send_append(cluster, 0, 2, true), 0);       /* it has no copy */
+    assert_int_equal(send_append(cluster, 0, 2, true), 0); /* it has no copy */
     assert_true(exchange_has_follower(&cluster->servers[0].node, 1));
     assert_false(exchange_has_follower(&cluster->servers[0].node, 2));
     assert_false(exchange_has_follower(&cluster->servers[1].node, 0));
