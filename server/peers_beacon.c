@@ -32,6 +32,7 @@ static void on_answer(void *context, int status, const void *result, const struc
     if (status == CAIRN_OK && !peer->peers->closing) {
         uint64_t now_ms = clock_now_ms();
 
+        peer->heard_ms = now_ms;
         exchange_beacon_answered(peer->peers->node, peer->server, call->pairs, call->count, result,
                                  now_ms);
         append_stream_retry(peer);

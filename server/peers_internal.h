@@ -74,6 +74,7 @@ struct peer {
     bool active;         /* this process leads a partition of which it has a copy */
     bool installs;       /* a copy there waits for a snapshot */
     bool behind;         /* a copy there lacks what only the log on disk has */
+    uint64_t heard_ms;   /* when it last answered a beacon or a piece; 0: never */
     uint32_t references; /* connections and work under way: freed when there is none */
     struct rpc_client *channels[PEER_CHANNELS]; /* NULL: not opened yet */
     struct append_stream append;

@@ -1,5 +1,8 @@
 /* Snapshots to copies on another server that the log no longer reaches (R8): each piece read by
- * libuv's pool, sent when the one before was answered. */
+ * libuv's pool, sent when the one before was answered.
+ *
+ * An open snapshot pins what it reads: LMDB reuses no page that was freed since, and the log is not
+ * cut (W6). So none is open to a server that is silent, however long a copy there waits for one. */
 #include <string.h>
 
 #include "base/check.h"
@@ -13,6 +16,7 @@ enum {
     RETRY_FIRST_MS = 50,
     RETRY_LIMIT_MS = 1000,
     OPEN_AGAIN_MS = 200,
+    SILENT_BEACONS = 20, /* so many unanswered: nobody is there */
 };
 
 void snapshot_streams_init(struct peer *peer)
@@ -89,6 +93,7 @@ static void take_answer(struct snapshot_stream *stream, const snapshot_result *r
     struct peer *peer = stream->peer;
 
     backoff_reset(&stream->backoff);
+    peer->heard_ms = clock_now_ms();
     switch (snapshot_answered(stream->sender, peer->peers->node, result, clock_now_ms())) {
     case SNAPSHOT_READ_NEXT:
         start_reading(stream);
@@ -99,7 +104,9 @@ static void take_answer(struct snapshot_stream *stream, const snapshot_result *r
     case SNAPSHOT_FINISHED:
         log_info("peers", "snapshot installed partition=%u server=%u",
                  snapshot_partition(stream->sender), peer->server);
-        break;
+        close_stream(stream);
+        stream->due_ms = 0; /* the next partition at once */
+        return;
     case SNAPSHOT_GIVE_UP:
         log_info("peers", "snapshot given up partition=%u server=%u",
                  snapshot_partition(stream->sender), peer->server);
@@ -188,16 +195,29 @@ static void begin(struct snapshot_stream *stream, uint64_t now_ms)
     }
 }
 
+static bool is_silent(const struct peer *peer, uint64_t now_ms)
+{
+    return peer->heard_ms == 0 ||
+           now_ms > peer->heard_ms + SILENT_BEACONS * peer->peers->options.beacon_ms;
+}
+
 void snapshot_streams_run(struct peer *peer, uint64_t now_ms)
 {
+    bool silent = is_silent(peer, now_ms);
+
     for (uint32_t i = 0; i < PEER_SNAPSHOTS_LIMIT; i++) {
         struct snapshot_stream *stream = &peer->snapshots[i];
 
-        if (stream->state == SNAPSHOT_NONE && peer->installs)
+        if (stream->state == SNAPSHOT_NONE && peer->installs && !silent) {
             begin(stream, now_ms);
-        else if (stream->state == SNAPSHOT_DUE && now_ms >= stream->due_ms)
+        } else if (stream->state == SNAPSHOT_DUE && silent) {
+            log_info("peers", "snapshot given up partition=%u server=%u error=\"no answers\"",
+                     snapshot_partition(stream->sender), peer->server);
+            close_stream(stream);
+        } else if (stream->state == SNAPSHOT_DUE && now_ms >= stream->due_ms) {
             send_piece(stream);
-        else if (stream->state == SNAPSHOT_DUE)
+        } else if (stream->state == SNAPSHOT_DUE) {
             peers_wake_at(peer->peers, stream->due_ms);
+        }
     }
 }

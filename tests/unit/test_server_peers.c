@@ -629,6 +629,30 @@ static void test_few_snapshots_go_to_one_server_at_the_same_time(void **state)
     close_side(side);
 }
 
+/* What a snapshot pins grows for as long as it is open (W6). */
+static void test_no_snapshot_is_open_to_a_server_that_is_silent(void **state)
+{
+    struct side *side = open_side(1, 0, false);
+    uint16_t port = side->port;
+
+    (void)state;
+    end_server(side);
+    lead(side, 0, REPLICA_INSTALL);
+    run_some(side);
+    assert_int_equal(script.snapshots_opened, 0);
+    script.snapshot_next = SNAPSHOT_SEND_AGAIN;
+    listen_on(side, port);
+    RUN_UNTIL(side, script.snapshots_open == 1);
+    end_server(side);
+    RUN_UNTIL(side, script.snapshots_open == 0);
+    run_some(side);
+    assert_int_equal(script.snapshots_open, 0);
+    uint32_t opened = script.snapshots_opened;
+    listen_on(side, port);
+    RUN_UNTIL(side, script.snapshots_opened > opened);
+    close_side(side);
+}
+
 /* --- the other side ------------------------------------------------------------------------------
  */
 
@@ -730,6 +754,7 @@ int main(void)
         cmocka_unit_test(test_a_pass_over_the_log_is_sent_piece_by_piece_and_closed),
         cmocka_unit_test(test_a_snapshot_piece_is_sent_until_it_is_taken),
         cmocka_unit_test(test_few_snapshots_go_to_one_server_at_the_same_time),
+        cmocka_unit_test(test_no_snapshot_is_open_to_a_server_that_is_silent),
         cmocka_unit_test(test_an_append_is_answered_once_it_is_durable_R1),
         cmocka_unit_test(test_closing_ends_what_is_under_way_in_both_directions),
     };
