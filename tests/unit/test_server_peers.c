@@ -633,12 +633,13 @@ static void test_few_snapshots_go_to_one_server_at_the_same_time(void **state)
 static void test_no_snapshot_is_open_to_a_server_that_is_silent(void **state)
 {
     struct side *side = open_side(1, 0, false);
+    uint64_t looked_ms = clock_now_ms() + 100; /* partitions are looked through more often */
     uint16_t port = side->port;
 
     (void)state;
     end_server(side);
     lead(side, 0, REPLICA_INSTALL);
-    run_some(side);
+    RUN_UNTIL(side, clock_now_ms() > looked_ms);
     assert_int_equal(script.snapshots_opened, 0);
     script.snapshot_next = SNAPSHOT_SEND_AGAIN;
     listen_on(side, port);
