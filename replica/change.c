@@ -30,6 +30,20 @@ static void count_learner(struct replica *replica, struct replica_follower *foll
     update->append_noop = true;
 }
 
+/* One that answers no beacons while nothing is on its way to it may have lost what it had (R13):
+ * only an Append finds out. */
+static void ask_silent_learner(const struct replica *replica, struct replica_follower *follower,
+                               uint64_t now_ms)
+{
+    if (follower->mode != REPLICA_REPLICATE || follower->next_index <= replica->last.index ||
+        now_ms < follower->lease_until_ms + replica->times.grace_ms ||
+        now_ms < follower->since_ms + replica->times.grace_ms)
+        return;
+    follower->mode = REPLICA_PROBE;
+    follower->next_index = replica->last.index + 1;
+    follower->probe_after_ms = now_ms + replica->times.lease_ms / 2;
+}
+
 void replica_consider_learners(struct replica *replica, uint64_t now_ms,
                                struct replica_update *update)
 {
@@ -45,6 +59,8 @@ void replica_consider_learners(struct replica *replica, uint64_t now_ms,
             if (has_caught_up(replica, follower, now_ms) ||
                 (RULE_BROKEN(R8_WAIT) && follower->lease_until_ms > now_ms))
                 count_learner(replica, follower, update);
+            else
+                ask_silent_learner(replica, follower, now_ms);
         } else if ((!follower->proposed || RULE_BROKEN(R11)) &&
                    (follower->lease_until_ms <= now_ms || follower->mode != REPLICA_REPLICATE)) {
             /* It fell behind before it was proposed: nothing was promised to anybody yet. */
