@@ -185,7 +185,9 @@ int store_apply(struct store *store, struct entry *entry, struct outcome *outcom
         return code;
     store->live_bytes += partition_bytes(at) - before;
     store_session_forget(store, entry);
-    applied->history = entry->history;
+    /* R9: entries of the history before may follow on the first of a new one's epochs. */
+    if (entry->history > applied->history)
+        applied->history = entry->history;
     applied->epoch = entry->epoch;
     applied->index = entry->index;
     applied->log_time_ms = mutation.log_time_ms;
