@@ -220,14 +220,14 @@ class Load(threading.Thread):
         self.times = []                 # (sent, answered) of each call
         self.mark_at = float("inf")
         self.going, self.ended, self.error = True, False, None
-        self.clients = []
+        self.clients, self.reader = [], None
         try:
             for _ in range(clients):
                 self.clients.append(Client(cluster.programs, cluster.manager_address))
-        except OSError:
+            self.reader = Client(cluster.programs, cluster.manager_address)
+        except BaseException:           # Ctrl-C, too: they wait for ever
             self.kill()
             raise
-        self.reader = Client(cluster.programs, cluster.manager_address)
 
     # --- the thread -------------------------------------------------------------------------
 
@@ -352,8 +352,9 @@ class Load(threading.Thread):
         self.ended = True
         if self.ident is not None:
             self.join()
-        for client in [*self.clients, *([self.reader] if hasattr(self, "reader") else [])]:
-            client.kill()
+        for client in [*self.clients, self.reader]:
+            if client is not None:
+                client.kill()
 
 
 def waits(times, since):
