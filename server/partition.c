@@ -166,15 +166,20 @@ void partition_recover_start(struct partition *partition, struct partition_recov
     };
 }
 
-/* The very entry, written again (node_carry.c): what follows it stays. */
-static bool is_held(struct partition *partition, const struct entry *entry)
+/* The very entry, written again (node_carry.c): what follows it stays. So does its first record's
+ * LSN, since those that follow may not have been written again. */
+static bool is_held(const struct partition *partition, const struct entry *entry)
 {
-    struct entry *held = partition_entry(partition, entry->index);
+    const struct entry *held = partition_entry(partition, entry->index);
 
-    if (held == NULL || held->epoch != entry->epoch || held->history != entry->history)
-        return false;
-    held->lsn = entry->lsn;
-    return true;
+    return held != NULL && held->epoch == entry->epoch && held->history == entry->history;
+}
+
+/* R4: the epochs of a log never fall. One that would was void already before the crash: what voided
+ * it is an entry that the store holds by now (W6). */
+static bool is_void(const struct replica_recovered *recovered, const struct entry *entry)
+{
+    return entry->index > recovered->last.index && entry->epoch < recovered->last.epoch;
 }
 
 int partition_recover_entry(struct partition *partition, struct partition_recovery *recovery,
@@ -184,12 +189,13 @@ int partition_recover_entry(struct partition *partition, struct partition_recove
 
     /* LMDB holds it, or nothing is held until an install is complete. */
     if (entry->index <= recovered->applied_index || recovered->installing ||
-        recovery->gap_index != 0) {
+        is_void(recovered, entry)) {
         entry_free(entry);
         return CAIRN_OK;
     }
     if (entry->index > recovered->last.index + 1) {
-        /* An error, unless all this turns out to be void. */
+        /* An error, unless this turns out to be void: the log was cut behind its predecessors,
+         * which were replaced or written again further on. */
         recovery->gap_index = entry->index;
         entry_free(entry);
         return CAIRN_OK;
@@ -199,6 +205,7 @@ int partition_recover_entry(struct partition *partition, struct partition_recove
         return CAIRN_OK;
     }
     void_from(partition, entry->index);
+    recovery->gap_index = 0;
     if (!partition_reserve(partition, 1)) {
         entry_free(entry);
         return error_set(error, CAIRN_ENOMEM, "log: out of memory");
