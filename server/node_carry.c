@@ -43,6 +43,7 @@ void node_carry_entries(struct node *node)
         if (first == NULL || first->lsn > node->carry_lsn || partition->carry_index != 0)
             continue;
         partition->carry_index = first->index;
+        partition->carry_lsn = first->lsn;
         if (!carry(node, partition))
             break;
     }

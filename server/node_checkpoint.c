@@ -62,8 +62,9 @@ static uint64_t first_needed_lsn(struct node *node)
         const struct partition *partition = &node->partitions[i];
 
         first = lower(first, lsn_of(partition, partition->applied.index + 1));
-        if (partition->carry_index > partition->applied.index)
-            first = lower(first, lsn_of(partition, partition->carry_index));
+        /* Recovery wants a log without gaps: half of it written again is not enough. */
+        if (partition->carry_index != 0)
+            first = lower(first, partition->carry_lsn);
     }
     return first;
 }

@@ -41,6 +41,7 @@ struct partition {
     /* What the core asked for and the log had no room for yet: tried again soon. */
     bool owes_epoch, owes_noop;
     uint64_t carry_index; /* node_carry.c: from here on to be written again; 0: nothing */
+    uint64_t carry_lsn;   /* until all is: where what is to be written again begins in the log */
     bool leads;           /* as last noticed; its end is the end of all that wait */
     bool damaged;         /* found while applying; the core is told at the end (R13) */
     bool touched;

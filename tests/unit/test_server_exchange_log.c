@@ -196,6 +196,68 @@ static void test_an_entry_found_twice_voids_nothing_R4(void **state)
     assert_int_equal(partition_of(cluster, 0, 0)->replica.last.index, last.index);
 }
 
+/* Room for one more large entry in the batch that gathers, not for two. */
+static void leave_room_for_one(struct node *node)
+{
+    for (int i = 0; i < 6; i++) {
+        assert_non_null(wal_reserve(node->journal.wal, LOG_KIND_EPOCH, CAIRN_VALUE_LIMIT));
+        (void)wal_finish(node->journal.wal);
+    }
+}
+
+/* Of three, one is written again and two are not, yet: a cut must spare what the first one was. */
+static void test_the_log_is_not_cut_amid_what_is_written_again_W6(void **state)
+{
+    struct cluster *cluster = *state;
+    struct node *node = &cluster->servers[0].node;
+    struct partition *stale = partition_of(cluster, 0, 0);
+    static struct heard heard[3]; /* ends with the node */
+    uint64_t lsn;
+
+    start_pair(cluster);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(try_to_propose(cluster, 0, 0, "stale", CAIRN_VALUE_LIMIT, &heard[i]), 0);
+    settle(cluster, 0);
+    lsn = partition_entry(stale, stale->applied.index + 1)->lsn;
+    checkpoint(cluster, 0);
+    settle(cluster, 0);
+    leave_room_for_one(node);
+    store_set_seen_epoch(node->store, 1, 1, 40); /* something for a checkpoint to do */
+    checkpoint(cluster, 0);
+    assert_true(partition_entry(stale, stale->applied.index + 1)->lsn > lsn);
+    assert_int_equal(stale->carry_index, stale->applied.index + 2);
+    assert_true(node->cut_points[node->cut_point_count - 1].lsn <= lsn);
+    settle(cluster, 0);
+    node_tick(node, cluster->now_ms);
+    assert_int_equal(stale->carry_index, 0);
+    settle(cluster, 0);
+}
+
+/* A copy that drops the end of its log and applies less than it had: what it dropped is gone for
+ * good, also when all that is left to replay is what it dropped. */
+static void test_what_was_dropped_does_not_come_back_after_a_checkpoint_W6(void **state)
+{
+    struct cluster *cluster = *state;
+    static struct heard heard[5]; /* ends with the node */
+    struct replica_position last;
+
+    start_pair(cluster);
+    for (int i = 0; i < 5; i++)
+        propose(cluster, 0, 0, "dropped", &heard[i]);
+    settle(cluster, 0);
+    configure(cluster, "01", 1, "01", ""); /* the other one leads on without them */
+    pass(cluster, 1600);
+    sync_with(cluster, 1, 0);
+    last = partition_of(cluster, 1, 0)->replica.last;
+    assert_int_equal(partition_of(cluster, 0, 0)->replica.last.index, last.index);
+    assert_int_equal(partition_of(cluster, 0, 0)->applied.index, last.index);
+    checkpoint(cluster, 0);
+    restart(cluster, 0);
+    assert_int_equal(partition_of(cluster, 0, 0)->applied.index, last.index);
+    assert_int_equal(partition_of(cluster, 0, 0)->replica.last.index, last.index);
+    assert_int_equal(partition_of(cluster, 0, 0)->replica.last.epoch, last.epoch);
+}
+
 /* --- installs ----------------------------------------------------------------------------------
  */
 
@@ -327,6 +389,10 @@ int main(void)
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_an_entry_found_twice_voids_nothing_R4, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_the_log_is_not_cut_amid_what_is_written_again_W6,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_what_was_dropped_does_not_come_back_after_a_checkpoint_W6, setup, teardown),
         cmocka_unit_test_setup_teardown(
             test_a_reset_voids_the_log_and_a_crash_leaves_it_installing_W6, setup, teardown),
         cmocka_unit_test_setup_teardown(
