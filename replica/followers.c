@@ -69,6 +69,8 @@ static void forget(struct replica_follower *follower, uint64_t now_ms)
     follower->told_index = 0;
     follower->lease_until_ms = 0;
     follower->ready_index = 0;
+    /* R8: a learner that was not proposed yet need not hold the others up while it catches up. */
+    follower->counted = follower->member || follower->proposed;
     follower->mode = REPLICA_PROBE;
     follower->probe_after_ms = now_ms;
 }

@@ -264,6 +264,38 @@ static void test_a_learner_counts_before_it_is_proposed_and_while_undecided_R8_R
     assert_false(replica_serves(&copies[0].core, 5000));
 }
 
+static void test_a_counted_learner_that_restarts_holds_nobody_up_R8(void **state)
+{
+    struct copy copies[2];
+    const struct replica_follower *learner = &copies[0].core.followers[0];
+    struct replica_configuration next;
+    struct replica_member restarted;
+    uint64_t index;
+
+    (void)state;
+    fixture_group(copies, 1, 1, 100);
+    next = fixture_configuration(2, 0, 1, 1);
+    fixture_hear(&copies[0], 110, &next);
+    fixture_hear(&copies[1], 110, &next);
+    fixture_beacon(&copies[0], &copies[1], false, 110);
+    fixture_lease(&copies[1], &copies[0], 110, 110);
+    for (int i = 0; i < 3 && learner->ready_index == 0; i++)
+        fixture_exchange(&copies[0], 0, &copies[1], 120);
+    assert_true(learner->counted && !learner->proposed);
+    restarted = copies[1].core.self;
+    restarted.incarnation = 2;
+    fixture_step(&copies[0], (struct replica_event){.kind = REPLICA_EVENT_LEASE,
+                                                    .now_ms = 200,
+                                                    .member = restarted,
+                                                    .epoch = 2,
+                                                    .sent_ms = 150});
+    assert_false(learner->counted);
+    index = fixture_append(&copies[0], 210);
+    assert_int_equal(copies[0].core.commit_index, index);
+    fixture_run(&copies[0], 5000); /* it is not heard again */
+    assert_true(replica_serves(&copies[0].core, 5000));
+}
+
 static void test_a_switch_is_proposed_after_answering_has_stopped(void **state)
 {
     struct copy copies[2];
@@ -377,6 +409,7 @@ int main(void)
         cmocka_unit_test(test_a_promise_is_given_only_when_its_epoch_is_durable_R2),
         cmocka_unit_test(test_nothing_commits_until_a_silent_members_removal_is_accepted_R7),
         cmocka_unit_test(test_a_learner_counts_before_it_is_proposed_and_while_undecided_R8_R11),
+        cmocka_unit_test(test_a_counted_learner_that_restarts_holds_nobody_up_R8),
         cmocka_unit_test(test_a_switch_is_proposed_after_answering_has_stopped),
         cmocka_unit_test(test_a_switch_that_is_never_accepted_is_given_up_through_the_manager_R11),
         cmocka_unit_test(test_a_damaged_copy_promises_nothing_and_leads_nothing_R13),
