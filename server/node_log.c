@@ -88,8 +88,10 @@ static bool append_epoch(struct node *node, struct partition *partition)
 {
     const struct replica *replica = &partition->replica;
 
+    /* What was asked for: epochs that are seen of partitions without a copy here are not recorded.
+     */
     return journal_append_epoch(&node->journal, replica->partition, replica->seen_history,
-                                replica->seen_epoch);
+                                replica->recorded_epoch);
 }
 
 static bool append_noop(struct node *node, struct partition *partition, uint64_t now_ms)
