@@ -105,6 +105,7 @@ static int read_run(struct node *node, const append_run *run)
 
     if (run->partition >= node->partition_count || run->epoch == 0 || run->history == 0 ||
         run->previous_epoch > run->epoch ||
+        (run->previous_index == 0 && run->previous_epoch != 0) ||
         run->previous_index > UINT64_MAX - CAIRN_RECORDS_LIMIT ||
         run->count > run->records.length / (LENGTH_BYTES + 1))
         return CAIRN_EPROTO;

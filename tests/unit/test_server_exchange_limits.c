@@ -74,6 +74,56 @@ static void test_malformed_runs_are_refused_whole(void **state)
     assert_int_equal(take(cluster), CAIRN_OK);
 }
 
+/* Nothing lies before the first entry, so it has no epoch. */
+static void test_a_run_from_the_beginning_names_no_epoch_before_it(void **state)
+{
+    struct cluster *cluster = *state;
+    struct append_taken taken;
+
+    configure(cluster, "012", 0, "01", "2");
+    assert_true(exchange_build_append(&cluster->servers[0].node, 2, true, cluster->now_ms,
+                                      &cluster->builder) > 0);
+    cluster->builder.runs[0].previous_index = 0;
+    cluster->builder.runs[0].previous_epoch = 1;
+    assert_int_equal(exchange_take_append(&cluster->servers[2].node, &cluster->builder.args,
+                                          cluster->now_ms, &taken),
+                     CAIRN_EPROTO);
+}
+
+/* Leaves no room in the batch that gathers. */
+static void fill_batch(struct node *node)
+{
+    for (uint32_t bytes = 1 << 20; bytes >= 8; bytes /= 8)
+        while (wal_reserve(node->journal.wal, LOG_KIND_EPOCH, bytes) != NULL)
+            (void)wal_finish(node->journal.wal);
+}
+
+/* The record that was owed is of the epoch in which there was a copy here. */
+static void test_an_epoch_owed_is_recorded_although_the_copy_was_removed_R2(void **state)
+{
+    struct cluster *cluster = *state;
+    struct node *node = &cluster->servers[1].node;
+    const struct replica *replica = &partition_of(cluster, 1, 0)->replica;
+    struct configuration heard = {
+        .history = 1,
+        .epoch = 2,
+        .primary = copy_of(cluster, 0, true),
+        .members = {copy_of(cluster, 0, false), copy_of(cluster, 1, false)},
+        .member_count = 2};
+
+    start_pair(cluster);
+    fill_batch(node);
+    node_hear_configuration(node, &heard, cluster->now_ms);
+    assert_true(partition_of(cluster, 1, 0)->owes_epoch);
+    heard.epoch = 3;
+    heard.member_count = 1;
+    node_hear_configuration(node, &heard, cluster->now_ms);
+    settle(cluster, 1);
+    assert_false(partition_of(cluster, 1, 0)->owes_epoch);
+    assert_int_equal(replica->seen_epoch, 3);
+    assert_int_equal(replica->durable_epoch, 2);
+}
+
 static void test_any_bytes_for_records_do_no_harm(void **state)
 {
     struct cluster *cluster = *state;
@@ -320,6 +370,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_malformed_runs_are_refused_whole, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_run_from_the_beginning_names_no_epoch_before_it,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_an_epoch_owed_is_recorded_although_the_copy_was_removed_R2, setup, teardown),
         cmocka_unit_test_setup_teardown(test_any_bytes_for_records_do_no_harm, setup, teardown),
         cmocka_unit_test_setup_teardown(
             test_an_entry_of_a_later_history_or_epoch_than_its_run_is_refused, setup, teardown),
