@@ -33,6 +33,7 @@ static uint64_t first_unsettled_reset(struct node *node)
     while (i < journal->reset_count) {
         struct journal_reset reset = journal->resets[i];
 
+        (void)store_install_poll(node->store, reset.partition);
         if (store_checkpointed(node->store, reset.partition)->install != reset.install)
             i++;
         else

@@ -103,6 +103,20 @@ static void start_replicas(struct node *node, struct partition_recovery *partiti
     }
 }
 
+/* W6: installs that a crash cut short before the store had noted them. It notes them now: their
+ * RESET records would hold the log up for as long as nobody installs the copy anew. */
+static int note_installs(struct node *node, struct error *error)
+{
+    for (size_t i = 0; i < node->journal.reset_count; i++) {
+        const struct journal_reset *reset = &node->journal.resets[i];
+
+        if (store_applied(node->store, reset->partition)->install != reset->install &&
+            store_install_begin(node->store, reset->partition, reset->install) != CAIRN_OK)
+            return error_set(error, CAIRN_ENOMEM, "recovery: out of memory");
+    }
+    return CAIRN_OK;
+}
+
 static int open_journal(struct node *node, const struct node_options *options,
                         struct recovery *recovery, struct wal_recovery *found, struct error *error)
 {
@@ -141,6 +155,7 @@ int node_recover(struct node *node, const struct node_options *options, uint64_t
         uint64_t now_ms = clock_now_ms();
 
         start_replicas(node, recovery.partitions, now_ms);
+        status = note_installs(node, error);
         log_info("server",
                  "recovered partitions=%u log_records=%" PRIu64 " replayed=%" PRIu64
                  " log_bytes=%" PRIu64 " rewritten=%" PRIu64 " torn_bytes=%" PRIu64

@@ -291,6 +291,31 @@ static void test_a_reset_voids_the_log_and_a_crash_leaves_it_installing_W6(void 
     assert_true(partition_of(cluster, 1, 1)->replica.last.index > 0);
 }
 
+/* Also if nobody ever installs the copy anew. */
+static void test_a_reset_is_settled_after_a_crash_W6(void **state)
+{
+    struct cluster *cluster = *state;
+    struct node *node = &cluster->servers[1].node;
+
+    start_pair(cluster);
+    fill(cluster, 0, 3);
+    node_drop_log(node, partition_of(cluster, 1, 0));
+    assert_true(journal_append_reset(&node->journal, 0, 1, 4711));
+    node_end_turn(node);
+    restart(cluster, 1);
+    assert_int_equal(node->journal.reset_count, 1);
+    assert_true(store_applied(node->store, 0)->installing);
+    assert_int_equal(store_applied(node->store, 0)->seen_epoch, 1);
+    for (int i = 0; i < 5000 && store_install_poll(node->store, 0) == STORE_INSTALL_MARKING; i++)
+        clock_sleep_ms(1);
+    store_set_seen_epoch(node->store, 1, 1, 40); /* something for a checkpoint to do */
+    checkpoint(cluster, 1);
+    assert_int_equal(node->journal.reset_count, 0);
+    restart(cluster, 1);
+    assert_true(partition_of(cluster, 1, 0)->replica.installing);
+    assert_int_equal(partition_of(cluster, 1, 0)->replica.install, 4711);
+}
+
 /* Server 2, a learner, is granted an install of partition 0; its RESET is in the log. */
 static uint64_t begin_install(struct cluster *cluster, uint64_t install)
 {
@@ -395,6 +420,7 @@ int main(void)
             test_what_was_dropped_does_not_come_back_after_a_checkpoint_W6, setup, teardown),
         cmocka_unit_test_setup_teardown(
             test_a_reset_voids_the_log_and_a_crash_leaves_it_installing_W6, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_reset_is_settled_after_a_crash_W6, setup, teardown),
         cmocka_unit_test_setup_teardown(
             test_the_log_is_not_cut_above_a_reset_that_the_store_has_not_noted_W6, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_reset_that_the_store_has_noted_is_settled_W6, setup,
