@@ -14,7 +14,7 @@
 #include "tests/sim/rules.h"
 #include "tests/sim/sim.h"
 
-enum { JOBS_MAX = 64, SEEDS_DEFAULT = 200, SELF_TEST_SEEDS = 2000, TRACE_LINES = 60 };
+enum { JOBS_MAX = 64, SEEDS_DEFAULT = 200, SELF_TEST_SEEDS = 4000, TRACE_LINES = 60 };
 
 struct options {
     uint64_t seeds, first, seed;
