@@ -248,7 +248,9 @@ static uint32_t on_report(void *context, heartbeat_partition *partitions, uint32
     for (uint32_t i = 0; i < node->partition_count && count < limit; i++) {
         const struct replica *replica = &node->partitions[i].replica;
 
-        if (replica->role == REPLICA_NONE)
+        /* Removed copies are told of, too: an unsafe recovery may have to choose among them (R9).
+         */
+        if (replica->role == REPLICA_NONE && replica->last.index == 0)
             continue;
         partitions[count++] = (heartbeat_partition){.partition = i,
                                                     .epoch = replica->seen_epoch,
