@@ -49,6 +49,7 @@ static void follow_up(struct cluster *cluster, uint32_t to)
     struct error error = {0};
     for (int turns = 0; turns < TURNS_LIMIT; turns++) {
         pass(cluster, 100);
+        (void)send_beacon(cluster, 0, to, false);
         sync_with(cluster, 0, to);
         if (!exchange_is_behind(node, to))
             return;
