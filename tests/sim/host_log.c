@@ -243,7 +243,8 @@ void host_cut_log(struct host *host, bool keep_for_followers)
     while (drop < disk->count && disk->items[drop].lsn < cut &&
            disk->items[drop].lsn <= disk->synced_lsn)
         drop++;
-    memmove(disk->items, disk->items + drop, (disk->count - drop) * sizeof *disk->items);
+    if (drop > 0)
+        memmove(disk->items, disk->items + drop, (disk->count - drop) * sizeof *disk->items);
     disk->count -= drop;
     for (uint32_t i = 0; i < host->sim->plan.partitions; i++)
         part_cut(&host->parts[i], bases[i]);

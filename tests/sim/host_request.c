@@ -84,7 +84,7 @@ static void answer_outcome(struct part *part, const struct message *request,
         CHECK(false);
     }
     if (outcome->old_value != NULL)
-        told.value = *(const uint64_t *)(const void *)outcome->old_value;
+        told.value = state_number(outcome->old_value, outcome->old_value_length);
     reply(part, request, &told);
 }
 
@@ -167,7 +167,7 @@ static void answer_get(struct part *part, const struct message *request)
         told.status = REPLY_NOT_FOUND;
     } else {
         told.existed = true;
-        told.value = *(const uint64_t *)(const void *)value.data;
+        told.value = state_number(value.data, value.length);
         told.version = value.version;
     }
     reply(part, request, &told);

@@ -145,10 +145,12 @@ static struct worker *await_worker(struct worker *workers, size_t count)
         if (worker->pid != pid)
             continue;
         worker->pid = 0;
-        if (WIFSIGNALED(status) && !worker->failed) {
+        if (!worker->failed && !(WIFEXITED(status) && WEXITSTATUS(status) == 0)) {
             worker->failed = true;
             (void)snprintf(worker->violation, sizeof worker->violation,
-                           "the process died of signal %d (a CHECK failed?)", WTERMSIG(status));
+                           "the process died of %s %d (a CHECK, or a sanitizer)",
+                           WIFSIGNALED(status) ? "signal" : "status",
+                           WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
         }
         return worker;
     }

@@ -579,6 +579,8 @@ void state_freeze(struct sim *sim, const struct store *store, uint32_t partition
 void state_note_epoch(struct store *store, uint32_t partition, uint64_t history, uint64_t epoch);
 bool image_equal(const struct image *left, const struct image *right);
 struct entry *state_entry(uint32_t partition, const struct sim_entry *entry);
+/* Values are numbers of eight bytes. */
+uint64_t state_number(const uint8_t *bytes, uint32_t length);
 uint32_t key_text(uint32_t key, uint8_t text[8]);
 
 /* --- manager.c --- */

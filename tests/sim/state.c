@@ -106,7 +106,7 @@ static uint32_t key_of(const uint8_t *text)
     return (uint32_t)(text[1] - '0') * 10 + (uint32_t)(text[2] - '0');
 }
 
-static uint64_t number_of(const uint8_t *bytes, uint32_t length)
+uint64_t state_number(const uint8_t *bytes, uint32_t length)
 {
     uint64_t value = 0;
 
@@ -194,7 +194,7 @@ static void freeze_session(const struct session *session, struct image_session *
                                   .existed = session->existed,
                                   .has_old_value = session->old_value != NULL};
     if (session->old_value != NULL)
-        out->old_value = number_of(session->old_value->bytes, session->old_value->length);
+        out->old_value = state_number(session->old_value->bytes, session->old_value->length);
 }
 
 void state_freeze(struct sim *sim, const struct store *store, uint32_t partition,
@@ -214,7 +214,7 @@ void state_freeze(struct sim *sim, const struct store *store, uint32_t partition
             continue;
         image->items[image->item_count++] =
             (struct image_item){.key = key_of(item->bytes),
-                                .value = number_of(item_value(item), item->value_length),
+                                .value = state_number(item_value(item), item->value_length),
                                 .version = item->version,
                                 .modified = item->modified,
                                 .expires_ms = item->expires_ms};
