@@ -117,6 +117,13 @@ void sim_free(struct sim *sim)
     manager_free(sim);
 }
 
+void sim_close(struct sim *sim)
+{
+    queue_free(&sim->queue);
+    arena_free(&sim->arena);
+    free(sim);
+}
+
 /* Safety under faults first; then everything is healed, and progress is due. */
 static void phase(struct sim *sim)
 {

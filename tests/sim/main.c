@@ -271,7 +271,7 @@ static int run_one(const struct options *options, enum broken_rule rule)
     passed = run_seed(sim, options->seed, options->trace, options->messages);
     (void)printf("seed %llu: %s\n", (ull)options->seed, passed ? "no violation" : sim->violation);
     print_totals(&sim->counters, 0);
-    free(sim);
+    sim_close(sim);
     return passed ? 0 : 1;
 }
 
@@ -294,7 +294,7 @@ static int run_scenarios(const struct options *options, char *const *paths, int 
         failures += passed ? 0 : 1;
         script_free(script);
     }
-    free(sim);
+    sim_close(sim);
     return failures > 0 ? 1 : 0;
 }
 

@@ -474,7 +474,10 @@ const char *sim_node_name(uint32_t node);
 
 /* --- engine.c --- */
 void sim_init(struct sim *sim, uint64_t seed, bool tracing);
+/* Frees what a run holds but what the next one can use. */
 void sim_free(struct sim *sim);
+/* Frees that, too, and `sim`. */
+void sim_close(struct sim *sim);
 /* Runs to the end; false if something was violated. */
 bool sim_run(struct sim *sim);
 void sim_schedule(struct sim *sim, uint64_t after_us, enum event_kind kind, uint32_t node,
