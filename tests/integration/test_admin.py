@@ -113,6 +113,7 @@ class Admin(CairnTest):
         for _ in range(2):
             self.admin("remove-server", 2)
         self.assertIn(self.servers().get(2, {"state": "removed"})["state"], "removed")
+        self.assertIn("removed from the cluster", new.expect_exit(2))
         self.load.go_on("the third server is removed")
         c.wait_healthy()
         self.load.verify()

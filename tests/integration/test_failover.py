@@ -60,6 +60,8 @@ class Failover(CairnTest):
         time.sleep(0.3)
         c.manager.resume()
         load.go_on("the manager goes on, a server is dead")
+        # Until its removal is accepted, nothing is written where it had a copy (R7).
+        wait_until(lambda: victim not in c.holders(), "the dead server is dropped everywhere")
         c.manager.crash()
         # Nobody asks it anything now.
         load.go_on("the manager is dead", operations=20)
