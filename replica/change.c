@@ -91,6 +91,18 @@ static bool is_silent(const struct replica *replica, const struct replica_follow
            now_ms >= replica->awake_since_ms + replica->times.lease_ms / 2;
 }
 
+/* It gives leases but acknowledges nothing any more, say because its disk hangs: it would hold all
+ * writes up for ever, and the log with them (W6). Slow is not stuck: any progress counts. */
+static bool is_stuck(const struct replica *replica, const struct replica_follower *follower,
+                     uint64_t now_ms)
+{
+    enum { STUCK_LEASES = 10 };
+
+    return follower->matched_index < replica->synced_index &&
+           now_ms >= follower->moved_ms + STUCK_LEASES * replica->times.lease_ms &&
+           now_ms >= replica->awake_since_ms + STUCK_LEASES * replica->times.lease_ms;
+}
+
 static bool must_go(const struct replica *replica, const struct replica_follower *follower,
                     uint64_t now_ms)
 {
@@ -99,7 +111,8 @@ static bool must_go(const struct replica *replica, const struct replica_follower
     /* A member that lost its log (R13) is removed, and installed as a learner. So is one that was
      * proposed as a member: it counts as one until that is decided (R11). */
     return (follower->member || follower->proposed) &&
-           (is_silent(replica, follower, now_ms) || follower->mode == REPLICA_INSTALL);
+           (is_silent(replica, follower, now_ms) || is_stuck(replica, follower, now_ms) ||
+            follower->mode == REPLICA_INSTALL);
 }
 
 static bool change_copies(struct replica *replica, uint64_t now_ms,

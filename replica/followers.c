@@ -18,7 +18,8 @@ static struct replica_follower new_follower(const struct replica *replica,
                                             const struct replica_member *copy, bool member,
                                             uint64_t now_ms)
 {
-    struct replica_follower follower = {.id = *copy, .member = member, .since_ms = now_ms};
+    struct replica_follower follower = {
+        .id = *copy, .member = member, .since_ms = now_ms, .moved_ms = now_ms};
 
     follower.id.incarnation = 0;
     follower.next_index = replica->last.index + 1;
@@ -89,6 +90,13 @@ void replica_review_reach(struct replica *replica)
         if (follower->mode != REPLICA_INSTALL && follower->next_index <= replica->base_index)
             replica_needs_install(follower);
     }
+}
+
+void replica_note_progress(struct replica *replica, uint64_t now_ms)
+{
+    for (uint32_t i = 0; i < replica->follower_count; i++)
+        if (replica->followers[i].matched_index >= replica->synced_index)
+            replica->followers[i].moved_ms = now_ms;
 }
 
 bool replica_note_process(struct replica_follower *follower, const struct replica_member *from,

@@ -57,6 +57,8 @@ bool replica_note_process(struct replica_follower *follower, const struct replic
 void replica_needs_install(struct replica_follower *follower);
 /* Finds the followers that lack what our log no longer has. */
 void replica_review_reach(struct replica *replica);
+/* Followers that have nothing to acknowledge have not stood still. */
+void replica_note_progress(struct replica *replica, uint64_t now_ms);
 /* Moves the commit index as far as all allow: R1 at the primary, R12 at a follower. */
 void replica_advance_commit(struct replica *replica);
 

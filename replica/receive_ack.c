@@ -33,8 +33,10 @@ static void take_match(struct replica *replica, struct replica_follower *followe
      * if it does, that is not an answer to us. */
     if (ack->matched_index > replica->last.index)
         return;
-    if (ack->matched_index > follower->matched_index)
+    if (ack->matched_index > follower->matched_index) {
         follower->matched_index = ack->matched_index;
+        follower->moved_ms = now_ms;
+    }
     if (follower->mode == REPLICA_PROBE) {
         follower->mode = REPLICA_REPLICATE;
         follower->next_index = follower->matched_index + 1;

@@ -141,6 +141,7 @@ void replica_step(struct replica *replica, const struct replica_event *event,
     hand_to_verb(replica, event, update);
     replica_try_to_lead(replica, event->now_ms, update);
     replica_review_reach(replica);
+    replica_note_progress(replica, event->now_ms);
     replica_advance_commit(replica);
     replica_consider_learners(replica, event->now_ms, update);
     replica_consider_proposal(replica, event->now_ms, update);

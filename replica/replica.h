@@ -87,6 +87,7 @@ struct replica_follower {
     uint64_t next_index;     /* the next one to send */
     uint64_t told_index;     /* commit index last sent */
     uint64_t lease_until_ms; /* L1 */
+    uint64_t moved_ms;       /* when it last acknowledged more, or had nothing to acknowledge */
     uint64_t since_ms;       /* when this process began to follow it up */
     uint64_t probe_after_ms; /* PROBE: not before */
     uint64_t ready_index;    /* R8: an entry of the current epoch it must acknowledge; 0: none */

@@ -233,6 +233,27 @@ static void test_nothing_commits_until_a_silent_members_removal_is_accepted_R7(v
     assert_false(fixture_run(&copies[1], 9000)->propose);
 }
 
+static void test_a_member_that_acknowledges_nothing_for_long_is_removed_R7(void **state)
+{
+    struct copy copies[2];
+
+    (void)state;
+    fixture_group(copies, 2, 0, 100);
+    for (uint64_t now_ms = 200; now_ms < 20000; now_ms += 200) { /* idle, with leases */
+        fixture_lease(&copies[1], &copies[0], now_ms, now_ms);
+        assert_false(copies[0].update.propose);
+    }
+    fixture_append(&copies[0], 20000);
+    fixture_message(&copies[0], 0, 20000); /* its disk hangs: no answer */
+    for (uint64_t now_ms = 20000; now_ms < 29700; now_ms += 200) {
+        fixture_lease(&copies[1], &copies[0], now_ms, now_ms);
+        assert_false(copies[0].update.propose);
+    }
+    fixture_lease(&copies[1], &copies[0], 29900, 29900);
+    assert_true(copies[0].update.propose);
+    assert_int_equal(copies[0].core.proposal.member_count, 1);
+}
+
 static void test_a_learner_counts_before_it_is_proposed_and_while_undecided_R8_R11(void **state)
 {
     struct copy copies[2];
@@ -408,6 +429,7 @@ int main(void)
         cmocka_unit_test(test_a_takeover_waits_until_the_last_promise_has_ended_L5),
         cmocka_unit_test(test_a_promise_is_given_only_when_its_epoch_is_durable_R2),
         cmocka_unit_test(test_nothing_commits_until_a_silent_members_removal_is_accepted_R7),
+        cmocka_unit_test(test_a_member_that_acknowledges_nothing_for_long_is_removed_R7),
         cmocka_unit_test(test_a_learner_counts_before_it_is_proposed_and_while_undecided_R8_R11),
         cmocka_unit_test(test_a_counted_learner_that_restarts_holds_nobody_up_R8),
         cmocka_unit_test(test_a_switch_is_proposed_after_answering_has_stopped),
