@@ -168,7 +168,7 @@ static bool waits_for_snapshot(const struct replica *replica, uint32_t server)
         return false;
     for (uint32_t i = 0; i < replica->follower_count; i++)
         if (replica->followers[i].id.server == server &&
-            replica->followers[i].mode == REPLICA_INSTALL)
+            replica->followers[i].mode == REPLICA_INSTALL && !replica->followers[i].proposed)
             return true;
     return false;
 }

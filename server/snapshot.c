@@ -42,7 +42,7 @@ static const struct replica_follower *find_waiting(const struct replica *replica
     for (uint32_t i = 0; i < replica->follower_count; i++) {
         const struct replica_follower *follower = &replica->followers[i];
         if (follower->id.server == server && (store == 0 || follower->id.store == store) &&
-            follower->mode == REPLICA_INSTALL)
+            follower->mode == REPLICA_INSTALL && !follower->proposed)
             return follower;
     }
     return NULL;
