@@ -13,7 +13,9 @@ static struct replica_follower *follower_to_install(struct part *part, uint32_t 
     for (uint32_t i = 0; i < part->replica.follower_count; i++) {
         struct replica_follower *follower = &part->replica.followers[i];
 
-        if (follower->id.server == server && follower->mode == REPLICA_INSTALL)
+        /* R8, R11: one that was proposed may be a member already, and a member never installs. */
+        if (follower->id.server == server && follower->mode == REPLICA_INSTALL &&
+            !follower->proposed)
             return follower;
     }
     return NULL;
