@@ -140,6 +140,7 @@ int node_recover(struct node *node, const struct node_options *options, uint64_t
 {
     struct wal_recovery found = {0};
     struct recovery recovery = {.node = node};
+    uint64_t reading_since_ms = clock_now_ms(); /* for people; the cores' time is passed in */
     int status;
 
     recovery.partitions = calloc(node->partition_count, sizeof *recovery.partitions);
@@ -152,9 +153,8 @@ int node_recover(struct node *node, const struct node_options *options, uint64_t
     if (status == CAIRN_OK)
         status = check_gaps(&recovery, error);
     if (status == CAIRN_OK) {
-        uint64_t now_ms = clock_now_ms();
-
-        start_replicas(node, recovery.partitions, now_ms);
+        /* L5: what an earlier life promised was promised before this start began. */
+        start_replicas(node, recovery.partitions, started_ms);
         status = note_installs(node, error);
         log_info("server",
                  "recovered partitions=%u log_records=%" PRIu64 " replayed=%" PRIu64
@@ -162,7 +162,7 @@ int node_recover(struct node *node, const struct node_options *options, uint64_t
                  " log=%s ms=%" PRIu64,
                  node->partition_count, found.records, recovery.replayed, found.bytes,
                  found.rewritten, found.torn_bytes, wal_backend_name(node->journal.wal),
-                 now_ms - started_ms);
+                 clock_now_ms() - reading_since_ms);
     }
     free(recovery.partitions);
     return status;
