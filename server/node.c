@@ -64,6 +64,8 @@ int node_open(struct node *node, const struct node_options *options, uint64_t no
         link_init(&node->links[i]);
     status = open_store(node, options, error);
     if (status == CAIRN_OK)
+        status = damage_open(&node->damage, options->directory, options->partitions, error);
+    if (status == CAIRN_OK)
         status = node_recover(node, options, now_ms, error);
     if (status != CAIRN_OK)
         node_close(node);
@@ -86,6 +88,7 @@ void node_close(struct node *node)
         journal_close(&node->journal);
     if (node->store != NULL)
         store_close(node->store);
+    damage_close(&node->damage);
     cluster_map_free(&node->map);
     memset(node, 0, sizeof *node);
 }
@@ -112,7 +115,8 @@ void node_stop(struct node *node, uint64_t now_ms)
         node_checkpoint_finish(node);
     }
     node_look_at_disk(node);
-    if (!disk_can_checkpoint(&node->disk)) {
+    damage_retry(&node->damage);
+    if (!node_may_checkpoint(node)) {
         log_warn("server", "no room for a checkpoint: the next start replays the log");
         return;
     }

@@ -12,6 +12,7 @@
 #include "proto/identity.h"
 #include "proto/map.h"
 #include "replica/link.h"
+#include "server/damage.h"
 #include "server/disk.h"
 #include "server/journal.h"
 #include "server/partition.h"
@@ -54,6 +55,7 @@ struct node {
     struct store *store;
     struct journal journal;
     struct disk disk;
+    struct damage damage; /* R13 */
     struct counters counters;
     struct replica_times times;
     uint64_t started_ms;

@@ -81,6 +81,7 @@ void node_installed(struct node *node, struct partition *partition)
 
     CHECK(!applied->installing);
     partition_set_position(partition, &position);
+    damage_clear(&node->damage, partition->replica.partition); /* R13: it is whole again */
 }
 
 /* --- applying -----------------------------------------------------------------------------------
@@ -146,7 +147,8 @@ static void apply_entry(struct node *node, struct partition *partition, struct e
     partition->applied = (struct replica_position){.epoch = entry->epoch, .index = entry->index};
     if (is_damage(partition, &outcome))
         partition->damaged = true;
-    partition_answer_waiters(entry, partition->damaged ? NULL : &outcome);
+    partition_answer_waiters(entry,
+                             partition->damaged || partition->replica.damaged ? NULL : &outcome);
 }
 
 /* S1, S2, S3: applied in index order, whatever the entry is; the store decides its outcome. */

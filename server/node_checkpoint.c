@@ -195,10 +195,15 @@ static bool checkpoint_is_due(const struct node *node, uint64_t now_ms)
     return age_ms > CHECKPOINT_AGE_MS;
 }
 
+bool node_may_checkpoint(const struct node *node)
+{
+    return disk_can_checkpoint(&node->disk) && !node->damage.unsaved;
+}
+
 void node_consider_checkpoint(struct node *node, uint64_t now_ms)
 {
     if (store_checkpoint_running(node->store) || !checkpoint_is_due(node, now_ms) ||
-        !disk_can_checkpoint(&node->disk))
+        !node_may_checkpoint(node))
         return;
     node->checkpoint_started_ms = now_ms;
     node_carry_entries(node);

@@ -35,6 +35,9 @@ void node_carry_on(struct node *node);
 
 /* node_checkpoint.c: starts a checkpoint if the memtable is large or old. */
 void node_consider_checkpoint(struct node *node, uint64_t now_ms);
+/* Whether there is room for one (W7), and all damage is recorded: a checkpoint makes durable what a
+ * damaged copy makes of its entries (R13). */
+bool node_may_checkpoint(const struct node *node);
 /* Cuts the log as far as it need not be kept (W6). */
 void node_cut_log(struct node *node);
 /* Cuts it below all that is not applied; the store is checkpointed. */

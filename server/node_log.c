@@ -163,6 +163,20 @@ static void ask_manager(struct node *node, struct partition *partition,
         node->wants_map = true;
 }
 
+/* Told once: an install makes the copy whole again. */
+static void report_damage(struct node *node, struct partition *partition, uint64_t now_ms)
+{
+    struct replica_event event = {.kind = REPLICA_EVENT_DAMAGED, .now_ms = now_ms};
+
+    partition->damaged = false;
+    if (partition->replica.damaged)
+        return;
+    log_error("server", "partition=%u: a value fails its checksum; this copy steps aside",
+              partition->replica.partition);
+    damage_mark(&node->damage, partition->replica.partition);
+    node_step(node, partition, &event, NULL);
+}
+
 void node_carry_out(struct node *node, struct partition *partition,
                     const struct replica_update *update, uint64_t now_ms)
 {
@@ -177,13 +191,8 @@ void node_carry_out(struct node *node, struct partition *partition,
     node_apply_through(node, partition, update->commit_index);
     if (update->must_send)
         node_note_news(node, partition);
-    if (partition->damaged && !partition->replica.damaged) {
-        struct replica_event event = {.kind = REPLICA_EVENT_DAMAGED, .now_ms = now_ms};
-
-        log_error("server", "partition=%u: a value fails its checksum; this copy steps aside",
-                  partition->replica.partition);
-        node_step(node, partition, &event, NULL);
-    }
+    if (partition->damaged)
+        report_damage(node, partition, now_ms);
 }
 
 void node_step(struct node *node, struct partition *partition, const struct replica_event *event,

@@ -98,6 +98,8 @@ static void start_replicas(struct node *node, struct partition_recovery *partiti
         struct replica_log log = {.context = &node->partitions[i], .epoch_at = partition_epoch_at};
 
         recovered->had_earlier_life = node->identity.incarnation > 1;
+        /* A copy whose install was cut short holds nothing that could be damaged. */
+        recovered->damaged = damage_has(&node->damage, i) && !recovered->installing;
         replica_init(&node->partitions[i].replica, i, &self, &node->times, &log, recovered, now_ms);
         store_set_seen_epoch(node->store, i, recovered->history, recovered->seen_epoch);
     }

@@ -72,6 +72,7 @@ void node_tick_replicas(struct node *node, uint64_t now_ms)
 void node_tick(struct node *node, uint64_t now_ms)
 {
     node_look_at_disk(node);
+    damage_retry(&node->damage);
     node_tick_replicas(node, now_ms);
     for (uint32_t i = 0; i < node->partition_count; i++) {
         struct partition *partition = &node->partitions[i];

@@ -43,7 +43,7 @@ struct partition {
     uint64_t carry_index; /* node_carry.c: from here on to be written again; 0: nothing */
     uint64_t carry_lsn;   /* until all is: where what is to be written again begins in the log */
     bool leads;           /* as last noticed; its end is the end of all that wait */
-    bool damaged;         /* found while applying; the core is told at the end (R13) */
+    bool damaged;         /* found, and the core is to be told (R13) */
     bool touched;
     STAILQ_ENTRY(partition) next_touched;
     bool wants_proposal; /* `proposal` is to be sent to the manager (R11) */

@@ -65,10 +65,9 @@ static inline uint64_t store_of(uint32_t id)
     return 1000 + id;
 }
 
-static inline void open_server(struct cluster *cluster, uint32_t id)
+static inline int try_to_open_server(struct cluster *cluster, uint32_t id, struct error *error)
 {
     struct server *server = &cluster->servers[id];
-    struct error error = {0};
     struct node_options options = {
         .directory = server->directory,
         .identity = {.role = IDENTITY_SERVER,
@@ -86,7 +85,14 @@ static inline void open_server(struct cluster *cluster, uint32_t id)
         .checkpoint_done = ignore_checkpoint,
     };
 
-    assert_int_equal(node_open(&server->node, &options, cluster->now_ms, &error), CAIRN_OK);
+    return node_open(&server->node, &options, cluster->now_ms, error);
+}
+
+static inline void open_server(struct cluster *cluster, uint32_t id)
+{
+    struct error error = {0};
+
+    assert_int_equal(try_to_open_server(cluster, id, &error), CAIRN_OK);
 }
 
 /* What the log holds becomes durable, and what follows of it, too. */

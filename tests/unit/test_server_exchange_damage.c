@@ -1,7 +1,10 @@
 /* A copy that finds a value it cannot read steps aside (R13): others have it whole. Alone it says
  * so (W8). */
 #include <lmdb.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "base/file.h"
 #include "server/value.h"
 #include "tests/unit/exchange_fixture.h"
 
@@ -93,6 +96,73 @@ static void test_a_damaged_primary_leaves_the_outcome_open_and_steps_aside_R13(v
     assert_true(serves(cluster, 0, 1));
 }
 
+/* Server 1 has found that its copy of partition 0 is damaged. */
+static void damage_backup(struct cluster *cluster)
+{
+    struct heard heard;
+
+    start_pair(cluster);
+    propose(cluster, 0, 0, "k", &heard);
+    sync_with(cluster, 0, 1);
+    restart_damaged(cluster, 1);
+    tell(cluster, 1, 0, "01", "");
+    pass(cluster, 100);
+    propose(cluster, 0, 0, "k", &heard);
+    sync_with(cluster, 0, 1);
+    assert_true(partition_of(cluster, 1, 0)->replica.damaged);
+}
+
+static void test_damage_is_not_forgotten_with_the_process_R13(void **state)
+{
+    struct cluster *cluster = *state;
+
+    damage_backup(cluster);
+    restart(cluster, 1); /* at once, as kill -9 leaves it */
+    assert_true(partition_of(cluster, 1, 0)->replica.damaged);
+    assert_false(partition_of(cluster, 1, 1)->replica.damaged);
+    tell(cluster, 1, 0, "01", "");
+    assert_int_equal(send_beacon(cluster, 0, 1, false), PARTITIONS - 1);
+    node_close(&cluster->servers[0].node);
+    pass(cluster, 5000);
+    assert_false(partition_of(cluster, 1, 0)->wants_proposal); /* it seeks no lead */
+    assert_true(partition_of(cluster, 1, 1)->wants_proposal);
+}
+
+/* What cannot be recorded shall not become durable by a checkpoint; it is tried again. */
+static void test_no_checkpoint_comes_before_the_record_of_damage_R13(void **state)
+{
+    struct cluster *cluster = *state;
+    struct node *node = &cluster->servers[1].node;
+    char obstacle[SCRATCH_PATH_MAX + 16];
+
+    snprintf(obstacle, sizeof obstacle, "%s/DAMAGED.new", cluster->servers[1].directory);
+    assert_int_equal(mkdir(obstacle, 0700), 0);
+    damage_backup(cluster);
+    node->memtable_limit_bytes = 0; /* one is due at each tick */
+    pass(cluster, 100);
+    assert_false(store_checkpoint_running(node->store));
+    assert_int_equal(rmdir(obstacle), 0);
+    pass(cluster, 100);
+    assert_true(store_checkpoint_running(node->store));
+    restart(cluster, 1);
+    assert_true(partition_of(cluster, 1, 0)->replica.damaged);
+}
+
+static void test_a_start_with_a_damaged_record_of_damage_is_refused_R13(void **state)
+{
+    struct cluster *cluster = *state;
+    char path[SCRATCH_PATH_MAX + 16];
+    struct error error = {0};
+
+    node_close(&cluster->servers[1].node);
+    snprintf(path, sizeof path, "%s/DAMAGED", cluster->servers[1].directory);
+    assert_int_equal(file_replace(path, "cairn-damaged 1\n0\n", 18, &error), CAIRN_OK);
+    assert_int_equal(try_to_open_server(cluster, 1, &error), CAIRN_ECORRUPT);
+    assert_non_null(strstr(error.message, path));
+    assert_int_equal(unlink(path), 0);
+    open_server(cluster, 1);
+}
+
 static void test_a_single_copy_tells_the_client_of_its_damage_W8(void **state)
 {
     struct cluster *cluster = *state;
@@ -118,6 +188,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_damaged_backup_steps_aside_R13, setup, teardown),
         cmocka_unit_test_setup_teardown(
             test_a_damaged_primary_leaves_the_outcome_open_and_steps_aside_R13, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_damage_is_not_forgotten_with_the_process_R13, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_no_checkpoint_comes_before_the_record_of_damage_R13,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_start_with_a_damaged_record_of_damage_is_refused_R13,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_single_copy_tells_the_client_of_its_damage_W8, setup,
                                         teardown),
     };

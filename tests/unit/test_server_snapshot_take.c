@@ -532,6 +532,59 @@ static void test_a_damaged_sender_gives_up_R13(void **state)
     assert_false(partition_of(cluster, 0, 1)->replica.damaged);
 }
 
+static void test_a_damaged_copy_is_whole_after_one_install_R13(void **state)
+{
+    struct cluster *cluster = *state;
+    partition_of(cluster, 2, 0)->damaged = true; /* as reading a value finds it */
+    pass(cluster, 50);
+    assert_true(partition_of(cluster, 2, 0)->replica.damaged);
+    start_installing(cluster);
+    install(cluster, 0, 2);
+    assert_false(partition_of(cluster, 2, 0)->replica.damaged);
+    follow_up(cluster, 2);
+    assert_same_log(cluster, 2, 0);
+}
+
+/* Only what was installed anew is whole again. */
+static void test_an_install_ends_what_is_known_of_damage_R13(void **state)
+{
+    struct cluster *cluster = *state;
+    char path[SCRATCH_PATH_MAX + 16];
+    snprintf(path, sizeof path, "%s/DAMAGED", cluster->servers[2].directory);
+    damage_mark(&cluster->servers[2].node.damage, 0);
+    damage_mark(&cluster->servers[2].node.damage, 1);
+    restart(cluster, 2);
+    assert_true(partition_of(cluster, 2, 0)->replica.damaged);
+    start_installing(cluster);
+    install(cluster, 0, 2);
+    assert_false(partition_of(cluster, 2, 0)->replica.damaged);
+    restart(cluster, 2);
+    assert_false(partition_of(cluster, 2, 0)->replica.damaged);
+    assert_true(partition_of(cluster, 2, 1)->replica.damaged);
+    tell(cluster, 2, 0, "0", "2");
+    install(cluster, 1, 2);
+    assert_int_equal(access(path, F_OK), -1);
+}
+
+/* The copy holds nothing until the end: a crash on the way leaves the mark, and an install. */
+static void test_a_crash_while_installing_leaves_the_mark_R13(void **state)
+{
+    struct cluster *cluster = *state;
+    damage_mark(&cluster->servers[2].node.damage, 0);
+    restart(cluster, 2);
+    start_installing(cluster);
+    struct snapshot_sender *sender = open_sender(cluster, 0, 2);
+    assert_int_equal(transfer(cluster, sender, 2, 2), SNAPSHOT_READ_NEXT);
+    snapshot_close(&cluster->servers[0].node, sender);
+    restart(cluster, 2);
+    assert_true(damage_has(&cluster->servers[2].node.damage, 0));
+    assert_true(partition_of(cluster, 2, 0)->replica.installing);
+    tell(cluster, 2, 0, "0", "2");
+    install(cluster, 0, 2);
+    assert_false(partition_of(cluster, 2, 0)->replica.damaged);
+    assert_false(damage_has(&cluster->servers[2].node.damage, 0));
+}
+
 #define CLUSTER_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -548,6 +601,9 @@ int main(void)
         CLUSTER_TEST(test_a_newer_install_takes_over),
         CLUSTER_TEST(test_a_damaged_piece_is_refused_W8),
         CLUSTER_TEST(test_a_damaged_sender_gives_up_R13),
+        CLUSTER_TEST(test_a_damaged_copy_is_whole_after_one_install_R13),
+        CLUSTER_TEST(test_an_install_ends_what_is_known_of_damage_R13),
+        CLUSTER_TEST(test_a_crash_while_installing_leaves_the_mark_R13),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
