@@ -9,9 +9,9 @@
  *       "log_syncs", "memtable_bytes", "store_bytes", "disk_free_bytes", "checkpoints",
  *       "checksum_errors", "read_only"; else "error"}],
  *    "partitions": [{"partition", "primary", "backups": [id], "members": [id], "learners": [id],
- *       "epoch", "state": "ok"|"starting"|"unreachable", "copies": members, "wanted", "lag", and if
- *       the primary answered: "role", "last_index", "commit_index", "applied_index",
- *       "checkpoint_index", "sessions"}]}
+ *       "epoch", "state": "ok"|"starting"|"waiting"|"unreachable", "copies": members,
+ *       "wanted", "lag", and if the primary answered: "role", "last_index", "commit_index",
+ *       "applied_index", "checkpoint_index", "sessions"}]}
  *
  * Identifiers of 64 bits are hexadecimal strings, since not every JSON reader keeps such numbers.
  * "lag" counts the entries by which the slowest member is behind the primary's log; null when the

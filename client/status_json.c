@@ -159,6 +159,32 @@ static json_t *replicas_json(const struct replica_id *replicas, uint32_t count)
     return json;
 }
 
+/* L1: a primary that lacks a member's lease does not answer until it has it, or the member is
+ * removed. */
+static bool waits_for_lease(const struct configuration *configuration, const partition_status *said)
+{
+    for (uint32_t i = 0; i < configuration->member_count; i++) {
+        const copy_status *copy = find_copy(said, configuration->members[i].server);
+
+        if (copy != NULL && !copy->lease) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static const char *partition_state(const struct configuration *configuration,
+                                   const partition_status *said)
+{
+    if (said == NULL) {
+        return "unreachable";
+    }
+    if (said->role != ROLE_PRIMARY) {
+        return "starting";
+    }
+    return waits_for_lease(configuration, said) ? "waiting" : "ok";
+}
+
 static const char *role_name(uint32_t role)
 {
     static const char *const names[] = {"none", "starting", "primary", "backup", "learner"};
@@ -171,17 +197,15 @@ static json_t *partition_json(const struct status_report *report,
 {
     uint32_t primary = configuration->primary.server;
     const partition_status *said = find_partition(report, primary, configuration->partition);
-    const char *state = said == NULL                 ? "unreachable"
-                        : said->role == ROLE_PRIMARY ? "ok"
-                                                     : "starting";
-    json_t *json = json_pack(
-        "{s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o}", "partition",
-        number(configuration->partition), "primary", number(primary), "backups",
-        backups_json(configuration), "members",
-        replicas_json(configuration->members, configuration->member_count), "learners",
-        replicas_json(configuration->learners, configuration->learner_count), "epoch",
-        number(configuration->epoch), "state", state, "copies", number(configuration->member_count),
-        "wanted", number(report->replicas), "lag", lag_json(configuration, said));
+    json_t *json =
+        json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o}", "partition",
+                  number(configuration->partition), "primary", number(primary), "backups",
+                  backups_json(configuration), "members",
+                  replicas_json(configuration->members, configuration->member_count), "learners",
+                  replicas_json(configuration->learners, configuration->learner_count), "epoch",
+                  number(configuration->epoch), "state", partition_state(configuration, said),
+                  "copies", number(configuration->member_count), "wanted", number(report->replicas),
+                  "lag", lag_json(configuration, said));
 
     if (said == NULL || json == NULL) {
         return json;
