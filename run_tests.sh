@@ -184,6 +184,24 @@ units() {
     tools/run-unit "${built[@]}"
 }
 
+# Whole clusters by seed: the same ones every time, fresh ones, the scripted ones; and each rule
+# broken on purpose has to be noticed.
+simulations() {
+    local sim=build/release/tests/sim fresh passed=0 failed=0
+    fresh=$(date +%s)
+    echo "fresh seeds from $fresh on: just sim SEED=... repeats one"
+    simulation "$sim" --seeds 1000 --first 1 --jobs "$JOBS"
+    simulation "$sim" --seeds 1000 --first "$fresh" --jobs "$JOBS"
+    simulation "$sim" --scenario tests/sim/scenarios/*.txt
+    simulation "$sim" --self-test --jobs "$JOBS"
+    echo "simulations: $passed passed, $failed failed"
+    [ "$failed" -eq 0 ]
+}
+
+simulation() {
+    if "$@"; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+}
+
 # All but the history checker's tests, which compute for minutes under valgrind and are no part of
 # what is installed, and the one that kills its children, who leave valgrind no time to report; the
 # sanitizers see them. A thread that still runs at the exit of a child process
@@ -218,6 +236,9 @@ fi
 if needs integration-tsan; then
     build build-tsan make -s -j"$JOBS" VARIANT=tsan "${SERVERS[@]/#/build/tsan/bin/}" || finish
 fi
+if needs simulation; then
+    build build-sim make -s -j"$JOBS" VARIANT=release sim
+fi
 if needs unit-valgrind; then
     build build-unit-debug make -s -k -j"$JOBS" VARIANT=debug unit-build
 fi
@@ -229,6 +250,7 @@ join
 beside unit-valgrind valgrind_units
 step unit-sanitizers san_units
 join
+step simulation simulations
 step integration tests/integration/run --jobs "$JOBS"
 step integration-sanitizers san_integration
 step integration-tsan tsan_integration

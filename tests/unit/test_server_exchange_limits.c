@@ -93,9 +93,13 @@ static void test_a_run_from_the_beginning_names_no_epoch_before_it(void **state)
 /* Leaves no room in the batch that gathers. */
 static void fill_batch(struct node *node)
 {
+    uint8_t *room;
+
     for (uint32_t bytes = 1 << 20; bytes >= 8; bytes /= 8)
-        while (wal_reserve(node->journal.wal, LOG_KIND_EPOCH, bytes) != NULL)
+        while ((room = wal_reserve(node->journal.wal, LOG_KIND_EPOCH, bytes)) != NULL) {
+            memset(room, 0, bytes);
             (void)wal_finish(node->journal.wal);
+        }
 }
 
 /* The record that was owed is of the epoch in which there was a copy here. */
@@ -234,6 +238,51 @@ static void test_a_log_without_room_takes_what_it_can_and_the_rest_later(void **
         sync_with(cluster, 0, 1);
     }
     assert_true(heard[15].answered && !heard[15].without_outcome);
+}
+
+/* Nobody tells the backup that its checkpoint is done, so that it is under way for as long as the
+ * test wants; `ms` pass in which the primary asks again. */
+static void go_on(struct cluster *cluster, uint64_t ms)
+{
+    for (uint64_t end_ms = cluster->now_ms + ms; cluster->now_ms < end_ms;) {
+        pass(cluster, 50);
+        (void)send_beacon(cluster, 0, 1, false);
+        sync_with(cluster, 0, 1);
+    }
+}
+
+static void test_a_backup_whose_checkpoint_does_not_keep_up_takes_nothing_new(void **state)
+{
+    struct cluster *cluster = *state;
+    struct node *backup = &cluster->servers[1].node;
+    static struct heard heard[8];
+    const char *const keys[] = {"a", "b", "c", "d", "e", "f", "g", "h"};
+    uint64_t last_index;
+    int count = 0;
+
+    start_pair(cluster);
+    backup->memtable_limit_bytes = 1 << 20;
+    while (store_live_bytes(backup->store) <= 2 << 20) {
+        assert_true(count < 7);
+        assert_int_equal(
+            try_to_propose(cluster, 0, 1, keys[count], CAIRN_VALUE_LIMIT, &heard[count]), CAIRN_OK);
+        sync_with(cluster, 0, 1);
+        assert_true(heard[count++].answered); /* until then it takes what comes */
+    }
+    assert_true(store_checkpoint_running(backup->store));
+    last_index = partition_of(cluster, 1, 1)->replica.last.index;
+    propose(cluster, 0, 1, keys[count], &heard[count]);
+    go_on(cluster, 1000);
+    assert_false(heard[count].answered);
+    assert_true(cluster->servers[0].node.uncommitted_bytes > 0);
+    assert_int_equal(partition_of(cluster, 1, 1)->replica.last.index, last_index);
+    for (int tries = 0; !heard[count].answered && tries < 3000; tries++) {
+        clock_sleep_ms(1);
+        node_checkpoint_finish(backup);
+        go_on(cluster, 50);
+    }
+    assert_true(heard[count].answered && !heard[count].without_outcome);
+    assert_int_equal(cluster->servers[0].node.uncommitted_bytes, 0);
 }
 
 /* --- beacons -----------------------------------------------------------------------------------
@@ -381,6 +430,8 @@ int main(void)
             test_a_message_for_another_store_or_cluster_is_a_strangers_R10, setup, teardown),
         cmocka_unit_test_setup_teardown(
             test_a_log_without_room_takes_what_it_can_and_the_rest_later, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_a_backup_whose_checkpoint_does_not_keep_up_takes_nothing_new, setup, teardown),
         cmocka_unit_test_setup_teardown(test_serving_ends_with_the_lease_L1, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_lease_counts_from_before_its_beacon_was_sent_L1,
                                         setup, teardown),

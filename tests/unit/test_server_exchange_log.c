@@ -200,7 +200,10 @@ static void test_an_entry_found_twice_voids_nothing_R4(void **state)
 static void leave_room_for_one(struct node *node)
 {
     for (int i = 0; i < 6; i++) {
-        assert_non_null(wal_reserve(node->journal.wal, LOG_KIND_EPOCH, CAIRN_VALUE_LIMIT));
+        uint8_t *bytes = wal_reserve(node->journal.wal, LOG_KIND_EPOCH, CAIRN_VALUE_LIMIT);
+
+        assert_non_null(bytes);
+        memset(bytes, 0, CAIRN_VALUE_LIMIT);
         (void)wal_finish(node->journal.wal);
     }
 }
