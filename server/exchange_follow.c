@@ -7,7 +7,11 @@
 #include "server/exchange_internal.h"
 #include "server/node_internal.h"
 
-enum { LENGTH_BYTES = 4, RUN_ENTRIES_INITIAL = 256 };
+enum {
+    LENGTH_BYTES = 4,
+    RUN_ENTRIES_INITIAL = 256,
+    MEMTABLES_LIMIT = 2, /* of what starts a checkpoint, in memory beside the one under way */
+};
 
 /* --- reading a run ------------------------------------------------------------------------------
  */
@@ -121,15 +125,24 @@ static int read_run(struct node *node, const append_run *run)
 /* --- taking a run -------------------------------------------------------------------------------
  */
 
-/* Appends the entries that are new here; false if the log has no room for all of them. */
+/* Checkpoints do not keep up: what is not taken waits at the primary, whose limit slows its clients
+ * down. Where there is no room for a checkpoint (W7) waiting would help nobody. */
+static bool is_overfull(const struct node *node)
+{
+    return store_live_bytes(node->store) > MEMTABLES_LIMIT * node->memtable_limit_bytes &&
+           disk_can_checkpoint(&node->disk);
+}
+
+/* Appends the entries that are new here; false if there is no room for all of them. */
 static bool append_entries(struct node *node, struct partition *partition, uint32_t skip,
                            uint32_t count)
 {
     struct run_entries *run = &node->run_entries;
     uint32_t taken = skip;
+    bool takes = !is_overfull(node);
 
     free_run(run, 0, skip);
-    for (; taken < count; taken++) {
+    for (; takes && taken < count; taken++) {
         struct entry *entry = run->entries[taken];
         struct replica_position position = {.epoch = entry->epoch, .index = entry->index};
 
