@@ -55,6 +55,7 @@ static void add_lack(struct catch_up *pass, const struct partition *partition,
     pass->of_partition[partition->replica.partition] = lack;
     lack->partition = partition->replica.partition;
     lack->history = partition->replica.configuration.history;
+    lack->base_index = partition->base.index;
     lack->first_index = follower->next_index;
     lack->last_index = settled_index(&partition->replica);
     buffer_init(&lack->records, RECORDS_LIMIT);
@@ -139,6 +140,7 @@ void catch_up_close(struct node *node, struct catch_up *pass)
     for (uint32_t i = 0; i < pass->count; i++) {
         buffer_free(&pass->lacks[i].records);
         free(pass->lacks[i].voids);
+        free(pass->lacks[i].spans);
     }
     free(pass->lacks);
     free(pass->of_partition);

@@ -14,18 +14,27 @@ struct void_point {
     uint64_t lsn, index;
 };
 
+/* The log as looked through so far holds entries of that epoch from `index` on, up to the next span
+ * or to the last entry. */
+struct epoch_span {
+    uint64_t index, epoch, history;
+};
+
 /* What one partition's follower lacks. */
 struct lack {
     uint32_t partition;
     uint64_t history;
     uint64_t first_index, last_index; /* wanted; committed and durable here */
-    bool over;                        /* nothing more is taken for it */
+    uint64_t base_index; /* below first_index: what is at or below it is not looked at */
+    bool over;           /* nothing more is taken for it */
     /* What looking through the log finds. */
     bool previous_is_base, previous_known;
     struct replica_position previous; /* the entry before first_index */
     uint64_t first_lsn;               /* of first_index; 0: not there */
-    uint64_t scanned_index;           /* of the last record */
-    struct void_point *voids;         /* ascending in LSN and in index */
+    uint64_t scanned_index;           /* of the last entry that counts so far */
+    struct epoch_span *spans;         /* ascending; the last one ends at scanned_index */
+    size_t span_count, span_capacity;
+    struct void_point *voids; /* ascending in LSN and in index */
     size_t void_count, void_capacity;
     size_t void_next; /* those before it lie behind us */
     /* The piece that waits to be sent: records from `sent` on, behind `run_previous`. */

@@ -2,10 +2,11 @@
  *
  * The log may hold several records of one index: a copy that followed somebody else may have
  * dropped the end of its log, and a record at index i voids all earlier ones of the partition at or
- * above i. So that no follower is ever sent a record that is void, a pass goes through the log
- * twice: first it looks at all of it for what voids what, then it takes the records that count,
- * from the first wanted one on. What is wanted was committed and durable here when the pass began:
- * all that voids its forerunners lies in the log that is looked at, and nothing will void it later.
+ * above i, unless it is the very entry that is there, written again (W6). So that no follower is
+ * ever sent a record that is void, a pass goes through the log twice: first it looks at all of it
+ * for what voids what, then it takes the records that count, from the first wanted one on. What is
+ * wanted was committed and durable here when the pass began: all that voids its forerunners lies in
+ * the log that is looked at, and nothing will void it later.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@ enum {
     SCAN_FACTOR = 16, /* nothing is kept of what is only looked at */
     LENGTH_BYTES = 4,
     VOIDS_INITIAL = 8,
+    SPANS_INITIAL = 4,
 };
 
 void lack_end(struct catch_up *pass, struct lack *lack)
@@ -81,6 +83,50 @@ static int add_void(struct lack *lack, uint64_t lsn, uint64_t index, struct erro
     return CAIRN_OK;
 }
 
+/* Whether the log holds this very entry already: written again (node_carry.c), it voids nothing. So
+ * recovery sees it, too (partition_recover_entry). */
+static bool is_held(const struct lack *lack, const struct entry_head *head)
+{
+    size_t i = lack->span_count;
+
+    if (head->index > lack->scanned_index)
+        return false;
+    while (i > 0 && lack->spans[i - 1].index > head->index)
+        i--;
+    return i > 0 && lack->spans[i - 1].epoch == head->epoch &&
+           lack->spans[i - 1].history == head->history;
+}
+
+static int add_span(struct lack *lack, const struct entry_head *head, struct error *error)
+{
+    if (lack->span_count == lack->span_capacity) {
+        size_t capacity = lack->span_capacity == 0 ? SPANS_INITIAL : lack->span_capacity * 2;
+        struct epoch_span *spans = realloc(lack->spans, capacity * sizeof *spans);
+
+        if (spans == NULL)
+            return error_set(error, CAIRN_ENOMEM, "log: out of memory");
+        lack->spans = spans;
+        lack->span_capacity = capacity;
+    }
+    lack->spans[lack->span_count++] =
+        (struct epoch_span){.index = head->index, .epoch = head->epoch, .history = head->history};
+    return CAIRN_OK;
+}
+
+/* The log ends with this entry now. */
+static int end_with(struct lack *lack, const struct entry_head *head, struct error *error)
+{
+    if (head->index > lack->scanned_index + 1)
+        lack->span_count = 0; /* the first one, behind what was cut off */
+    while (lack->span_count > 0 && lack->spans[lack->span_count - 1].index >= head->index)
+        lack->span_count--;
+    lack->scanned_index = head->index;
+    if (lack->span_count > 0 && lack->spans[lack->span_count - 1].epoch == head->epoch &&
+        lack->spans[lack->span_count - 1].history == head->history)
+        return CAIRN_OK;
+    return add_span(lack, head, error);
+}
+
 static int look_at_entry(struct catch_up *pass, const struct wal_record *record,
                          struct error *error)
 {
@@ -89,10 +135,15 @@ static int look_at_entry(struct catch_up *pass, const struct wal_record *record,
     bool voids;
     int status = find_lack(pass, record, &head, &lack, error);
 
-    if (status != CAIRN_OK || lack == NULL)
+    /* The log may have lost some of what is at or below the base, so that nothing tells an entry
+     * that was written again from another one. Whatever voided more has a successor above. */
+    if (status != CAIRN_OK || lack == NULL || head.index <= lack->base_index ||
+        is_held(lack, &head))
         return status;
     voids = head.index <= lack->scanned_index;
-    lack->scanned_index = head.index;
+    status = end_with(lack, &head, error);
+    if (status != CAIRN_OK)
+        return status;
     if (head.index + 1 == lack->first_index && !lack->previous_is_base) {
         lack->previous = (struct replica_position){.epoch = head.epoch, .index = head.index};
         lack->previous_known = true;
@@ -117,6 +168,7 @@ static int look_at_reset(struct catch_up *pass, const struct wal_record *record,
     if (lack == NULL)
         return CAIRN_OK;
     lack->scanned_index = 0;
+    lack->span_count = 0;
     lack->first_lsn = 0;
     lack->previous_known = lack->previous_is_base;
     return add_void(lack, record->lsn, 0, error);
