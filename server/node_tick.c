@@ -7,6 +7,15 @@
 
 enum { SESSION_IDLE_MS = 24 * 60 * 60 * 1000 }; /* S4 */
 
+/* Until it is applied the sessions are as idle as before. */
+static bool eviction_is_on_its_way(const struct partition *partition)
+{
+    const struct entry *entry = partition_entry(partition, partition->evict_index);
+
+    return partition->evict_index > partition->applied.index && entry != NULL &&
+           entry->kind == COMMAND_EVICT_SESSIONS;
+}
+
 /* S4: idle sessions leave by a log entry, so that they leave on every replica alike. */
 static void evict_idle_sessions(struct node *node, struct partition *partition, uint64_t now_ms)
 {
@@ -15,14 +24,17 @@ static void evict_idle_sessions(struct node *node, struct partition *partition, 
     struct entry *entry;
 
     if (log_now_ms < SESSION_IDLE_MS ||
-        store_session_oldest_ms(node->store, number) >= log_now_ms - SESSION_IDLE_MS)
+        store_session_oldest_ms(node->store, number) >= log_now_ms - SESSION_IDLE_MS ||
+        eviction_is_on_its_way(partition))
         return;
     entry = entry_create();
     if (entry == NULL)
         return;
     entry->kind = COMMAND_EVICT_SESSIONS;
     entry->cutoff_ms = log_now_ms - SESSION_IDLE_MS;
-    if (node_propose(node, partition, entry, now_ms) != CAIRN_OK)
+    if (node_propose(node, partition, entry, now_ms) == CAIRN_OK)
+        partition->evict_index = entry->index;
+    else
         entry_free(entry); /* the next tick tries again */
 }
 

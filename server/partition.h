@@ -32,7 +32,8 @@ struct partition {
     struct replica_position before;  /* of the entry before the first in memory */
     struct replica_position applied; /* before <= applied; entries up to it have no item any more */
     struct replica_position base;    /* the entry before the first that the log on disk still has */
-    struct entry *tick; /* the newest pending no-op, for reads that wait for log time (S2) */
+    struct entry *tick;   /* the newest pending no-op, for reads that wait for log time (S2) */
+    uint64_t evict_index; /* of the last eviction of sessions proposed here (S4); 0: none */
     /* What journal marks of this turn say. */
     uint64_t durable_index;
     uint64_t durable_history, durable_epoch;

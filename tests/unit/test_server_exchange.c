@@ -245,6 +245,31 @@ static void test_a_full_backup_stops_writes_to_its_partitions_W7(void **state)
     assert_false(node_refuses_writes_to(&cluster->servers[0].node, partition));
 }
 
+/* Nothing is durable between the ticks, so that the first eviction stays on its way. */
+static void test_idle_sessions_are_evicted_by_one_entry_at_a_time_S4(void **state)
+{
+    struct cluster *cluster = *state;
+    struct node *node = &cluster->servers[0].node;
+    const struct replica *replica = &partition_of(cluster, 0, 1)->replica;
+    struct heard heard;
+
+    configure(cluster, "0", 0, "0", "");
+    for (int round = 0; round < 2; round++) {
+        propose(cluster, 0, 1, "k", &heard);
+        settle(cluster, 0);
+        assert_int_equal(store_session_count(node->store, 1), 1);
+        uint64_t last_index = replica->last.index;
+        cluster->now_ms += 25 * 60 * 60 * 1000;
+        for (int tick = 0; tick < 5; tick++)
+            node_tick(node, cluster->now_ms += 50);
+        assert_int_equal(replica->last.index, last_index + 1);
+        settle(cluster, 0);
+        assert_int_equal(store_session_count(node->store, 1), 0);
+        node_tick(node, cluster->now_ms += 50);
+        assert_int_equal(replica->last.index, last_index + 1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -264,6 +289,8 @@ int main(void)
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_much_that_waits_for_a_backup_is_refused, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_idle_sessions_are_evicted_by_one_entry_at_a_time_S4,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_full_backup_stops_writes_to_its_partitions_W7, setup,
                                         teardown),
     };
