@@ -34,7 +34,7 @@ struct driver {
     struct peers *peers; /* NULL until the node is open */
     struct membership *membership;
     char listen_text[ADDRESS_TEXT_MAX];
-    uv_prepare_t end_of_turn;
+    uv_prepare_t gather, submit; /* at the end of each turn, see on_gather */
     uv_poll_t log_ready;
     uv_async_t checkpoint_ready;
     uv_timer_t tick;
@@ -87,19 +87,27 @@ static void ask_for_map(struct driver *driver)
     membership_ask(driver->membership);
 }
 
-/* The Appends leave first: their entries are read where they wait for the log. They and the log's
- * sync then run side by side. libuv calls the handle that was started last first, and connections
- * send from prepare handles of their own; started again each time, this one stays before them. */
-static void on_end_of_turn(uv_prepare_t *handle)
+/* What a turn ends with: the Appends are made, while their entries can be read where they wait for
+ * the log; they leave; then the log's sync starts. The way over a backup is the longer one, so it
+ * begins first, and both go on side by side. libuv calls the prepare handle that was started last
+ * first: this one is started again each time, the peers' connections have theirs, and on_submit's
+ * is older than those. */
+static void on_gather(uv_prepare_t *handle)
 {
     struct driver *driver = handle->data;
 
     uv_prepare_stop(handle);
-    CHECK(uv_prepare_start(handle, on_end_of_turn) == 0);
+    CHECK(uv_prepare_start(handle, on_gather) == 0);
     peers_end_turn(driver->peers);
-    node_end_turn(&driver->node);
     send_proposals(driver);
     ask_for_map(driver);
+}
+
+static void on_submit(uv_prepare_t *handle)
+{
+    struct driver *driver = handle->data;
+
+    node_end_turn(&driver->node);
 }
 
 static void on_log_ready(uv_poll_t *handle, int status, int events)
@@ -147,7 +155,8 @@ static void watch_node(struct driver *driver)
 {
     struct wal *wal = driver->node.journal.wal;
 
-    CHECK(uv_prepare_start(&driver->end_of_turn, on_end_of_turn) == 0);
+    CHECK(uv_prepare_start(&driver->submit, on_submit) == 0);
+    CHECK(uv_prepare_start(&driver->gather, on_gather) == 0);
     CHECK(uv_poll_init(&driver->loop, &driver->log_ready, wal_descriptor(wal)) == 0);
     driver->log_ready.data = driver;
     CHECK(uv_poll_start(&driver->log_ready, UV_READABLE, on_log_ready) == 0);
@@ -295,7 +304,8 @@ static void close_handle(uv_handle_t *handle)
 
 static void close_handles(struct driver *driver)
 {
-    close_handle((uv_handle_t *)&driver->end_of_turn);
+    close_handle((uv_handle_t *)&driver->gather);
+    close_handle((uv_handle_t *)&driver->submit);
     close_handle((uv_handle_t *)&driver->log_ready);
     close_handle((uv_handle_t *)&driver->checkpoint_ready);
     close_handle((uv_handle_t *)&driver->tick);
@@ -317,7 +327,8 @@ static void driver_stop(struct driver *driver)
         peers_close(driver->peers, NULL, NULL);
     driver->membership = NULL;
     driver->peers = NULL; /* freed by the loop */
-    close_handle((uv_handle_t *)&driver->end_of_turn);
+    close_handle((uv_handle_t *)&driver->gather);
+    close_handle((uv_handle_t *)&driver->submit);
     close_handle((uv_handle_t *)&driver->log_ready);
     close_handle((uv_handle_t *)&driver->tick);
     close_handle((uv_handle_t *)&driver->terminate);
@@ -336,12 +347,14 @@ static void on_signal(uv_signal_t *handle, int number)
 
 static void open_handles(struct driver *driver)
 {
-    CHECK(uv_prepare_init(&driver->loop, &driver->end_of_turn) == 0);
+    CHECK(uv_prepare_init(&driver->loop, &driver->gather) == 0);
+    CHECK(uv_prepare_init(&driver->loop, &driver->submit) == 0);
     CHECK(uv_async_init(&driver->loop, &driver->checkpoint_ready, on_checkpoint_ready) == 0);
     CHECK(uv_timer_init(&driver->loop, &driver->tick) == 0);
     CHECK(uv_signal_init(&driver->loop, &driver->terminate) == 0);
     CHECK(uv_signal_init(&driver->loop, &driver->interrupt) == 0);
-    driver->end_of_turn.data = driver->checkpoint_ready.data = driver->tick.data = driver;
+    driver->gather.data = driver->submit.data = driver->checkpoint_ready.data = driver->tick.data =
+        driver;
     driver->terminate.data = driver->interrupt.data = driver;
     CHECK(uv_signal_start(&driver->terminate, on_signal, SIGTERM) == 0);
     CHECK(uv_signal_start(&driver->interrupt, on_signal, SIGINT) == 0);
