@@ -113,8 +113,7 @@ static int read_run(struct node *node, const append_run *run)
         run->previous_index > UINT64_MAX - CAIRN_RECORDS_LIMIT ||
         run->count > run->records.length / (LENGTH_BYTES + 1))
         return CAIRN_EPROTO;
-    if (!reserve_run(entries, run->count) ||
-        !partition_reserve(&node->partitions[run->partition], run->count))
+    if (!reserve_run(entries, run->count))
         return CAIRN_ENOMEM;
     status = read_entries(run, entries, &count);
     if (status != CAIRN_OK)
@@ -139,7 +138,8 @@ static bool append_entries(struct node *node, struct partition *partition, uint3
 {
     struct run_entries *run = &node->run_entries;
     uint32_t taken = skip;
-    bool takes = !is_overfull(node);
+    /* Room is made only now: the step may have applied all that was in memory and given it back. */
+    bool takes = !is_overfull(node) && partition_reserve(partition, count - skip);
 
     free_run(run, 0, skip);
     for (; takes && taken < count; taken++) {

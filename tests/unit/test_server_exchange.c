@@ -208,6 +208,26 @@ static void test_the_backup_leads_with_all_that_was_answered_L2_L5_R6(void **sta
     assert_true(holds(cluster, 1, 0, "answered"));
 }
 
+/* The Append that tells of a commit empties the ring, whose memory is given back, before it brings
+ * the next entry. */
+static void test_a_burst_is_applied_by_the_append_that_brings_more(void **state)
+{
+    enum { BURST = 5000 };
+    static struct heard heard[BURST + 1];
+    struct cluster *cluster = *state;
+
+    start_pair(cluster);
+    for (int i = 0; i < BURST; i++)
+        propose(cluster, 0, 2, "k", &heard[i]);
+    settle(cluster, 0);
+    while (send_append(cluster, 0, 1, false) > 0)
+        ;
+    assert_true(heard[BURST - 1].answered);
+    propose(cluster, 0, 2, "k", &heard[BURST]);
+    assert_int_equal(send_append(cluster, 0, 1, false), 1);
+    assert_true(heard[BURST].answered);
+}
+
 static void test_too_much_that_waits_for_a_backup_is_refused(void **state)
 {
     struct cluster *cluster = *state;
@@ -286,6 +306,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_late_sync_of_dropped_entries_counts_for_nothing_R4,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_backup_leads_with_all_that_was_answered_L2_L5_R6,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_burst_is_applied_by_the_append_that_brings_more,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_much_that_waits_for_a_backup_is_refused, setup,
                                         teardown),
