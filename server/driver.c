@@ -401,7 +401,9 @@ int driver_run(const struct driver_options *options, struct error *error)
     error->code = CAIRN_OK;
     CHECK(uv_loop_init(&driver->loop) == 0);
     open_handles(driver);
-    if (start(driver, error) != CAIRN_OK)
+    if (start(driver, error) == CAIRN_OK)
+        error->code = CAIRN_OK; /* what was missed and not needed is no reason to stop */
+    else
         driver_stop(driver);
     uv_run(&driver->loop, UV_RUN_DEFAULT);
     finish_node(driver);
