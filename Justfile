@@ -44,11 +44,15 @@ fuzz nservers="3" crashing="no" manager=default_manager: _programs
 bench nclients="30" workload="a" nservers="3" manager=default_manager: _programs
     @tools/bench.sh {{ quote(nclients) }} {{ quote(workload) }} {{ quote(nservers) }} {{ quote(manager) }}
 
-# speed, recovery and memory beside Redis' on this machine; tables in report/
+# speed, recovery and memory beside Redis', failover, catching up; tables in report/
 report: _programs
     tools/bench-against-redis speed
+    tools/bench-against-redis replication
     tools/bench-against-redis recovery
     tools/bench-against-redis memory
+    tools/bench-replication failover
+    tools/bench-replication manager-down
+    tools/bench-replication catch-up
 
 # a local cluster of N servers in the background, data in ./data; REPLICAS=N: copies (2)
 up n="": _programs
@@ -69,6 +73,10 @@ testcase: _programs
 # kill -9 of random servers and the manager under load, N times
 soak-kills n="200": _programs
     @KILLS={{ quote(n) }} tests/integration/run --steps test_kills
+
+# faults at random on real processes, N cycles: kills, pauses, cuts, moves; histories checked
+soak-faults n="20": _programs
+    @tools/soak {{ quote(n) }}
 
 # simulated clusters, each decided by its seed: SEEDS=N of them, or SEED=S alone with its trace
 sim *args:

@@ -283,11 +283,15 @@ kill:
 ## make testcase        the scripted case: a crash of one of three servers, and recovery
 testcase: all
 	@tests/integration/run --steps test_testcase
-## make report          speed, recovery and memory beside Redis' on this machine; tables in report/
+## make report          speed, recovery and memory beside Redis', failover, catching up; in report/
 report: all
 	tools/bench-against-redis speed
+	tools/bench-against-redis replication
 	tools/bench-against-redis recovery
 	tools/bench-against-redis memory
+	tools/bench-replication failover
+	tools/bench-replication manager-down
+	tools/bench-replication catch-up
 ## make test | demo     ./run_tests.sh, ./run_demo.sh
 test:
 	./run_tests.sh

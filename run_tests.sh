@@ -202,10 +202,10 @@ simulation() {
     if "$@"; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
 }
 
-# All but the history checker's tests, which compute for minutes under valgrind and are no part of
-# what is installed, and the one that kills its children, who leave valgrind no time to report; the
-# sanitizers see them. A thread that still runs at the exit of a child process
-# counts as possibly lost, so definite leaks are what counts.
+# All but the largest tests: the history checker's, which is no part of what is installed, the store's
+# against a model and of whole snapshots; and the one that kills its children, who leave valgrind no
+# time to report. The sanitizers see all of them. A thread that still runs at the exit of a child
+# process counts as possibly lost, so definite leaks are what counts.
 valgrind_units() {
     export WRAPPER="valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite"
     export CAIRN_TEST_RUNS=2
