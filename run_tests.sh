@@ -153,7 +153,7 @@ san_units() {
 
 san_integration() {
     CAIRN_BIN=build/san/asan/bin TEST_SCALE=4 OPERATIONS=400 KILLS=6 WAL_SAMPLES=8 \
-        tests/integration/run --jobs "$JOBS" test_hostile test_workload test_datadir \
+        tests/integration/run --jobs $((JOBS + 1)) test_hostile test_workload test_datadir \
         test_membership test_recovery test_wal_damage test_testcase test_kills Expiry HashTags \
         a_primary_killed_and_then all_servers_killed waited_in_a_stopped_primary \
         a_copy_left_far_behind a_learner_killed drain_undrain unsafe_recover_takes \
@@ -169,7 +169,7 @@ tsan_run() {
     SERVER_OPTIONS=$1 \
     CAIRN_BIN=build/tsan/bin TEST_SCALE=6 OPERATIONS=400 KILLS=4 \
         TSAN_OPTIONS="exitcode=66 halt_on_error=0" \
-        tests/integration/run --jobs "$JOBS" test_testcase test_kills checkpoints_and_segments \
+        tests/integration/run --jobs $((JOBS + 1)) test_testcase test_kills checkpoints_and_segments \
         test_a_clean_stop_checkpoints test_two_of_five a_primary_killed_and_then \
         a_copy_left_far_behind drain_undrain
 }
@@ -202,14 +202,15 @@ simulation() {
     if "$@"; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
 }
 
-# All but the largest tests: the history checker's, which is no part of what is installed, the store's
-# against a model and of whole snapshots; and the one that kills its children, who leave valgrind no
-# time to report. The sanitizers see all of them. A thread that still runs at the exit of a child
+# All but the tests that compute for minutes there, and the one that kills its children, who leave
+# valgrind no time to report. The sanitizers see all of them. A thread that still runs at the exit of a child
 # process counts as possibly lost, so definite leaks are what counts.
+LARGE="fuzz_checker|server_kill|server_snapshot|server_model|server_memory|server_catch_up"
+LARGE="$LARGE|manager_log|manager_placement"
 valgrind_units() {
     export WRAPPER="valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite"
     export CAIRN_TEST_RUNS=2
-    SKIP="fuzz_checker|server_kill|server_snapshot|server_model|server_memory" units VARIANT=debug
+    SKIP="$LARGE" units VARIANT=debug
 }
 
 tools/install-deps || exit 2
