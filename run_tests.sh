@@ -191,7 +191,7 @@ simulations() {
     fresh=$(date +%s)
     echo "fresh seeds from $fresh on: just sim SEED=... repeats one"
     simulation "$sim" --seeds 1000 --first 1 --jobs "$JOBS"
-    simulation "$sim" --seeds 1000 --first "$fresh" --jobs "$JOBS"
+    simulation "$sim" --seeds 4000 --first "$fresh" --jobs "$JOBS"
     simulation "$sim" --scenario tests/sim/scenarios/*.txt
     simulation "$sim" --self-test --jobs "$JOBS"
     echo "simulations: $passed passed, $failed failed"
