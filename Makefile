@@ -51,7 +51,7 @@ LIBS_bench   := -lhiredis
 LIBS_fuzz    := -ljansson
 
 # --- sources -------------------------------------------------------------------------------
-XDR_NAMES   := server manager replica
+XDR_NAMES   := server manager replica cache
 PB_NAMES    := durable
 GEN_HEADERS := $(XDR_NAMES:%=$(GEN)/proto/%_rpc.h) $(PB_NAMES:%=$(GEN)/proto/%.pb-c.h)
 GEN_OBJECTS := $(XDR_NAMES:%=$(GEN)/proto/%_xdr.o) $(PB_NAMES:%=$(GEN)/proto/%.pb-c.o)

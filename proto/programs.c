@@ -1,6 +1,7 @@
 /* The RPC programs as tables, from what rpcgen made of the .x files. */
 #include "proto/programs.h"
 
+#include "proto/cache_rpc.h"
 #include "proto/manager_rpc.h"
 #include "proto/replica_rpc.h"
 #include "proto/server_rpc.h"
@@ -57,6 +58,14 @@ static const struct rpc_procedure replica_procedures[] = {
     PROCEDURE(REPLICA_SNAPSHOT, snapshot_args, snapshot_result),
 };
 
+static const struct rpc_procedure cache_procedures[] = {
+    NULL_PROCEDURE,
+    PROCEDURE(CACHE_OPEN, cache_open_args, cache_lease),
+    PROCEDURE(CACHE_RENEW, cache_renew_args, cache_lease),
+    PROCEDURE(CACHE_LISTEN, cache_listen_args, cache_batch),
+    PROCEDURE(CACHE_CLOSE, cache_close_args, cache_closed),
+};
+
 #define COUNT(table) (sizeof(table) / sizeof(table)[0])
 
 const struct rpc_program program_server = {
@@ -78,4 +87,11 @@ const struct rpc_program program_replica = {
     .version = CAIRN_REPLICA_V1,
     .procedure_count = COUNT(replica_procedures),
     .procedures = replica_procedures,
+};
+
+const struct rpc_program program_cache = {
+    .number = CAIRN_CACHE,
+    .version = CAIRN_CACHE_V1,
+    .procedure_count = COUNT(cache_procedures),
+    .procedures = cache_procedures,
 };

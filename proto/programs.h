@@ -25,5 +25,6 @@ struct rpc_program {
 extern const struct rpc_program program_server;
 extern const struct rpc_program program_manager;
 extern const struct rpc_program program_replica;
+extern const struct rpc_program program_cache;
 
 #endif

@@ -153,6 +153,9 @@ static bool switch_primary(struct replica *replica, uint64_t now_ms,
         return false;
     if (now_ms >= replica->yield_after_ms + replica->times.grace_ms)
         return true;
+    /* C6: the next primary waits for no lease, so nobody may read here any more. */
+    if (replica->hosts_read && !RULE_BROKEN(C6_SWITCH))
+        return false;
     next->primary = replica->yields_to;
     next->switched = true;
     return true;
@@ -174,7 +177,7 @@ bool replica_wants_change(struct replica *replica, uint64_t now_ms,
  */
 
 static void begin_switch(struct replica *replica, const struct replica_follower *follower,
-                         uint64_t now_ms)
+                         uint64_t now_ms, struct replica_update *update)
 {
     if (follower == NULL || !follower->member || replica->role != REPLICA_PRIMARY ||
         follower->id.incarnation == 0 || follower->lease_until_ms <= now_ms ||
@@ -183,6 +186,8 @@ static void begin_switch(struct replica *replica, const struct replica_follower 
     /* An earlier proposal may be undecided: of that and the switch only one is accepted (R11). */
     replica->yields_to = follower->id;
     replica->yield_after_ms = now_ms + replica->times.lease_ms / 2;
+    replica->hosts_read = true;
+    update->end_hosts = true;
 }
 
 static void wish_learner(struct replica *replica, const struct replica_event *event)
@@ -194,7 +199,8 @@ static void wish_learner(struct replica *replica, const struct replica_event *ev
     replica->wished_until_ms = event->now_ms + WISH_MS;
 }
 
-void replica_hear_wish(struct replica *replica, const struct replica_event *event)
+void replica_hear_wish(struct replica *replica, const struct replica_event *event,
+                       struct replica_update *update)
 {
     struct replica_follower *follower = replica_find_follower(replica, &event->member);
 
@@ -211,7 +217,7 @@ void replica_hear_wish(struct replica *replica, const struct replica_event *even
             follower->unwanted = true;
         break;
     case REPLICA_WISH_SWITCH:
-        begin_switch(replica, follower, event->now_ms);
+        begin_switch(replica, follower, event->now_ms, update);
         break;
     }
 }

@@ -84,6 +84,7 @@ void replica_hear_configuration(struct replica *replica, const struct replica_ev
     /* R11: a configuration above the proposals' epoch decides them. */
     replica->proposing = false;
     replica->yields_to = replica->wished = (struct replica_member){0};
+    replica->hosts_read = false;
     note_membership(replica, was_member, &old_primary, event->now_ms);
     if (replica_is_member(heard, &replica->self) || replica_is_learner(heard, &replica->self)) {
         adopt_history(replica, heard);

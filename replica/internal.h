@@ -2,8 +2,8 @@
 #ifndef CAIRN_REPLICA_INTERNAL_H
 #define CAIRN_REPLICA_INTERNAL_H
 
+#include "base/rules.h"
 #include "replica/replica.h"
-#include "replica/rules.h"
 
 /* --- events --- */
 void replica_hear_configuration(struct replica *replica, const struct replica_event *event,
@@ -16,7 +16,8 @@ void replica_lose(struct replica *replica, const struct replica_event *event);
 void replica_receive_beacon(struct replica *replica, const struct replica_event *event,
                             struct replica_update *update);
 void replica_receive_lease(struct replica *replica, const struct replica_event *event);
-void replica_hear_wish(struct replica *replica, const struct replica_event *event);
+void replica_hear_wish(struct replica *replica, const struct replica_event *event,
+                       struct replica_update *update);
 void replica_begin_install(struct replica *replica, const struct replica_event *event,
                            struct replica_update *update);
 void replica_end_install(struct replica *replica, const struct replica_event *event);

@@ -59,6 +59,7 @@ void replica_step_down(struct replica *replica, enum replica_role role)
     replica->role = role;
     replica->barrier_index = 0;
     replica->follower_count = 0;
+    replica->hosts_read = false;
     replica->yields_to = replica->wished = (struct replica_member){0};
 }
 
@@ -97,12 +98,14 @@ bool replica_accepts(const struct replica *replica)
 
 /* L1: as long as all others that count have promised not to lead, what is committed here is the
  * newest there is. L4: without others there is nobody to promise. */
-static bool leases_hold(const struct replica *replica, uint64_t now_ms)
+uint64_t replica_peers_until_ms(const struct replica *replica)
 {
+    uint64_t until_ms = UINT64_MAX;
+
     for (uint32_t i = 0; i < replica->follower_count; i++)
-        if (replica->followers[i].counted && replica->followers[i].lease_until_ms <= now_ms)
-            return false;
-    return true;
+        if (replica->followers[i].counted && replica->followers[i].lease_until_ms < until_ms)
+            until_ms = replica->followers[i].lease_until_ms;
+    return until_ms;
 }
 
 bool replica_serves(const struct replica *replica, uint64_t now_ms)
@@ -111,7 +114,7 @@ bool replica_serves(const struct replica *replica, uint64_t now_ms)
         return false;
     if (replica->yields_to.store != 0 && !RULE_BROKEN(YIELD))
         return false; /* giving it up: answers no more, whatever becomes of the proposal */
-    return leases_hold(replica, now_ms) || RULE_BROKEN(L1);
+    return replica_peers_until_ms(replica) > now_ms || RULE_BROKEN(L1);
 }
 
 void replica_become_damaged(struct replica *replica)

@@ -85,7 +85,7 @@ static void hand_to_verb(struct replica *replica, const struct replica_event *ev
         replica_receive_lease(replica, event);
         break;
     case REPLICA_EVENT_WISH:
-        replica_hear_wish(replica, event);
+        replica_hear_wish(replica, event, update);
         break;
     case REPLICA_EVENT_DAMAGED:
         replica_become_damaged(replica);
@@ -98,6 +98,9 @@ static void hand_to_verb(struct replica *replica, const struct replica_event *ev
         break;
     case REPLICA_EVENT_FOLLOWER_INSTALLED:
         replica_follower_installed(replica, event);
+        break;
+    case REPLICA_EVENT_HOSTS_ENDED:
+        replica->hosts_read = false;
         break;
     }
 }

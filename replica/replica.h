@@ -135,8 +135,9 @@ struct replica {
     struct replica_follower followers[REPLICA_FOLLOWERS_LIMIT];
     struct replica_member yields_to; /* a switch was begun: answers no more; store 0: no */
     uint64_t yield_after_ms;         /* then it is proposed even if entries are uncommitted */
-    struct replica_member wished;    /* to be proposed as a learner; store 0: none */
-    uint64_t wished_until_ms;        /* the manager repeats what it wishes still */
+    bool hosts_read;              /* C6: hosts may still read what was granted before the switch */
+    struct replica_member wished; /* to be proposed as a learner; store 0: none */
+    uint64_t wished_until_ms;     /* the manager repeats what it wishes still */
     /* R11: what is wanted of the manager; proposed again until an epoch above is heard. */
     bool proposing;
     struct replica_configuration proposal;
@@ -208,6 +209,8 @@ enum replica_event_kind {
     REPLICA_EVENT_INSTALLED,          /* it is complete and durable */
     REPLICA_EVENT_FOLLOWER_INSTALLED, /* `member` says that it installed our snapshot up to
                                          `position` */
+    REPLICA_EVENT_HOSTS_ENDED,        /* C6: no host reads values any more that were granted before
+                                         update.end_hosts */
 };
 
 struct replica_event {
@@ -251,6 +254,8 @@ struct replica_update {
     uint64_t commit_index; /* apply everything up to here (R12) */
     bool role_changed;
     bool must_send; /* followers have something to be sent, or may have again */
+    bool end_hosts; /* C6: it hands over: nothing granted to hosts before may be read any more; to
+                       be reported with HOSTS_ENDED */
 };
 
 /* Starts from durable state, following nobody. */
@@ -277,6 +282,10 @@ void replica_append(struct replica *replica, uint64_t now_ms, struct replica_pos
 /* May this process answer for the partition at `now_ms`, a clock read after the value was read: it
  * leads, its no-op is committed and the leases of all counted copies hold (L1, L4, R6). */
 bool replica_serves(const struct replica *replica, uint64_t now_ms);
+
+/* The earliest end of a lease of another counted copy; UINT64_MAX if there is none (L4). What hosts
+ * are granted ends no later (C5). */
+uint64_t replica_peers_until_ms(const struct replica *replica);
 
 /* R2: whether Appends and beacons of the configuration's epoch may leave. */
 bool replica_may_send(const struct replica *replica);

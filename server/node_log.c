@@ -203,6 +203,12 @@ void node_step(struct node *node, struct partition *partition, const struct repl
 
     replica_step(&partition->replica, event, said);
     node_carry_out(node, partition, said, event->now_ms);
+    if (said->end_hosts) {
+        /* C6: nothing is granted to hosts. */
+        struct replica_event ended = {.kind = REPLICA_EVENT_HOSTS_ENDED, .now_ms = event->now_ms};
+
+        node_step(node, partition, &ended, NULL);
+    }
 }
 
 /* --- becoming durable ---------------------------------------------------------------------------

@@ -167,6 +167,12 @@ void part_step(struct part *part, struct replica_event *event, struct replica_up
     invariant_step(part, commit_before);
     if (update->must_send)
         part_pump(part, false);
+    if (update->end_hosts) {
+        struct replica_event ended = {.kind = REPLICA_EVENT_HOSTS_ENDED,
+                                      .now_ms = host_now_ms(part->host)};
+
+        part_step(part, &ended, &(struct replica_update){0}, NULL);
+    }
 }
 
 void part_pump(struct part *part, bool idle)

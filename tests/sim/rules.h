@@ -1,10 +1,10 @@
-/* Names of the switches of replica/rules.h. */
+/* Names of the switches of base/rules.h. */
 #ifndef CAIRN_TESTS_SIM_RULES_H
 #define CAIRN_TESTS_SIM_RULES_H
 
 #include <stdint.h>
 
-#include "replica/rules.h"
+#include "base/rules.h"
 
 const char *rule_name(enum broken_rule rule);
 const char *rule_what(enum broken_rule rule);

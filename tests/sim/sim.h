@@ -16,7 +16,7 @@
 #include "manager/membership.h"
 #include "replica/link.h"
 #include "replica/replica.h"
-#include "replica/rules.h"
+#include "base/rules.h"
 #include "server/store.h"
 #include "tests/sim/arena.h"
 

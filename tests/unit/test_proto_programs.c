@@ -9,13 +9,14 @@
 #include <cmocka.h>
 
 #include "base/random.h"
+#include "proto/cache_rpc.h"
 #include "proto/manager_rpc.h"
 #include "proto/programs.h"
 #include "proto/replica_rpc.h"
 #include "proto/server_rpc.h"
 
 static const struct rpc_program *const programs[] = {&program_server, &program_manager,
-                                                     &program_replica};
+                                                     &program_replica, &program_cache};
 
 static void numbers_are_in_the_range_for_users(void **state)
 {
@@ -23,7 +24,8 @@ static void numbers_are_in_the_range_for_users(void **state)
     assert_int_equal(program_manager.number, 0x2ca10001);
     assert_int_equal(program_server.number, 0x2ca10002);
     assert_int_equal(program_replica.number, 0x2ca10003);
-    for (size_t i = 0; i < 3; i++) {
+    assert_int_equal(program_cache.number, 0x2ca10004);
+    for (size_t i = 0; i < 4; i++) {
         /* RFC 5531, section 13: 0x20000000 to 0x3fffffff are defined by users. */
         assert_in_range(programs[i]->number, 0x20000000, 0x3fffffff);
         assert_int_equal(programs[i]->version, 1);
@@ -36,7 +38,8 @@ static void tables_are_complete(void **state)
     assert_int_equal(program_server.procedure_count, SERVER_RETIRE + 1);
     assert_int_equal(program_manager.procedure_count, MANAGER_ADMIN + 1);
     assert_int_equal(program_replica.procedure_count, REPLICA_SNAPSHOT + 1);
-    for (size_t i = 0; i < 3; i++) {
+    assert_int_equal(program_cache.procedure_count, CACHE_CLOSE + 1);
+    for (size_t i = 0; i < 4; i++) {
         for (uint32_t n = 0; n < programs[i]->procedure_count; n++) {
             const struct rpc_procedure *procedure = &programs[i]->procedures[n];
 

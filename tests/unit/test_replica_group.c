@@ -317,20 +317,23 @@ static void test_a_counted_learner_that_restarts_holds_nobody_up_R8(void **state
     assert_true(replica_serves(&copies[0].core, 5000));
 }
 
-static void test_a_switch_is_proposed_after_answering_has_stopped(void **state)
+static void test_a_switch_is_proposed_after_answering_has_stopped_everywhere_C6(void **state)
 {
     struct copy copies[2];
     struct replica_configuration next = fixture_configuration(2, 1, 2, 0);
     struct replica_event wish = {
         .kind = REPLICA_EVENT_WISH, .now_ms = 200, .wish = REPLICA_WISH_SWITCH, .wish_epoch = 1};
+    struct replica_event ended = {.kind = REPLICA_EVENT_HOSTS_ENDED, .now_ms = 210};
 
     (void)state;
     fixture_group(copies, 2, 0, 100);
     wish.member = copies[1].core.self;
-    assert_true(fixture_step(&copies[0], wish)->propose);
-    assert_true(copies[0].core.proposal.switched);
+    assert_true(fixture_step(&copies[0], wish)->end_hosts);
     assert_false(replica_serves(&copies[0].core, 200));
     assert_false(replica_accepts(&copies[0].core));
+    assert_false(copies[0].core.proposing); /* C6: hosts may still read */
+    assert_true(fixture_step(&copies[0], ended)->propose);
+    assert_true(copies[0].core.proposal.switched);
     next.switched = true;
     fixture_hear(&copies[1], 210, &next); /* L5: nothing to wait for */
     fixture_exchange(&copies[1], 0, &copies[0], 220);
@@ -432,7 +435,7 @@ int main(void)
         cmocka_unit_test(test_a_member_that_acknowledges_nothing_for_long_is_removed_R7),
         cmocka_unit_test(test_a_learner_counts_before_it_is_proposed_and_while_undecided_R8_R11),
         cmocka_unit_test(test_a_counted_learner_that_restarts_holds_nobody_up_R8),
-        cmocka_unit_test(test_a_switch_is_proposed_after_answering_has_stopped),
+        cmocka_unit_test(test_a_switch_is_proposed_after_answering_has_stopped_everywhere_C6),
         cmocka_unit_test(test_a_switch_that_is_never_accepted_is_given_up_through_the_manager_R11),
         cmocka_unit_test(test_a_damaged_copy_promises_nothing_and_leads_nothing_R13),
         cmocka_unit_test(test_a_learner_that_the_log_does_not_reach_is_installed_R8),

@@ -1,7 +1,7 @@
 /* Switches that break a rule, so that the simulator can show that it notices. Compiled in its own
  * variant of the cores only; in all others RULE_BROKEN is 0 and leaves no trace. */
-#ifndef CAIRN_REPLICA_RULES_H
-#define CAIRN_REPLICA_RULES_H
+#ifndef CAIRN_BASE_RULES_H
+#define CAIRN_BASE_RULES_H
 
 enum broken_rule {
     BROKEN_NONE,
@@ -33,6 +33,26 @@ enum broken_rule {
     BROKEN_S4,
     BROKEN_W1,
     BROKEN_W6,
+    BROKEN_C1_SESSION,    /* a reader takes the expiry of whatever session the server has now */
+    BROKEN_C1_EXPIRY,     /* a reader looks at no expiry */
+    BROKEN_C1_COUNTER,    /* a reader compares no counter */
+    BROKEN_C1_GENERATION, /* a reader compares no generation */
+    BROKEN_C1_NOTE,       /* what is current is noted after the GET's answer came */
+    BROKEN_C2_LIVE,       /* grants under sessions that are over */
+    BROKEN_C2_PENDING,    /* grants while a write is pending */
+    BROKEN_C2_REVOKING,   /* grants while the bucket is being revoked */
+    BROKEN_C3_MUTATION,   /* mutations do not wait for revocations */
+    BROKEN_C3_GET,        /* GETs do not */
+    BROKEN_C3_REPLAY,     /* replayed replies do not */
+    BROKEN_C3_LOST,       /* a holder whose connection broke counts as gone */
+    BROKEN_C4,            /* answers before it counts */
+    BROKEN_C5_ARRIVAL,    /* the host counts from the renewal's answer */
+    BROKEN_C5_UNANSWERED, /* renews while an invalidation is unanswered, and drops it then */
+    BROKEN_C5_PEERS,      /* host leases outlive peer leases */
+    BROKEN_C5_REUSE,      /* a session that ran out is renewed */
+    BROKEN_C6,            /* a new agent leaves the generation as it is and takes over sessions */
+    BROKEN_C6_SWITCH,     /* a primary hands over while cached values may be read */
+    BROKEN_C7,            /* a restarted server answers at once */
     BROKEN_COUNT,
 };
 
