@@ -61,6 +61,14 @@ struct cairn_options {
     uint64_t timeout_ms; /* for each operation; 0: retry for ever */
     int no_cache;        /* use no shared cache of this host */
     uint64_t cluster;    /* refuse any other cluster; 0: accept any */
+    /* Bytes of the shared cache if this process is the one that creates it; 0: 64 MiB. At least
+     * 4 MiB. */
+    uint64_t cache_bytes;
+    /* Share a cache only with handles that give the same name: up to 32 of [A-Za-z0-9_.-]; NULL or
+     * "": the usual one. Copied. */
+    const char *cache_name;
+    /* Never run the cache's agent in this process (cairn agent, or another process, does). */
+    int no_agent;
 };
 
 /* Opens a handle. `managers` is HOST:PORT[,HOST:PORT...]; `options` may be NULL. Does not wait for
