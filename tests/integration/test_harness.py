@@ -1,9 +1,11 @@
 """The tests' own instruments: a broken chain is seen, and links break as they are told to."""
+import os
 import subprocess
 import sys
 import unittest
 
-from cluster import CairnTest, unhealthy
+from cluster import (SHARED_MEMORY, CairnTest, clean_environment, new_cache_name, remove_segments,
+                     segments, unhealthy)
 from history import Operation
 from load import chain_of
 
@@ -54,6 +56,20 @@ class Chains(CairnTest):
                     {"missing_copies": 0, "partitions": [{**whole, "copies": 1}]},
                     {"missing_copies": 0, "partitions": [{**whole, "learners": [1]}]}):
             self.assertNotEqual("", unhealthy(bad))
+
+
+class Caches(CairnTest):
+    def test_a_forgotten_shared_cache_is_seen_and_removed(self):
+        name = new_cache_name()
+        self.assertEqual(name, clean_environment()["CAIRN_CACHE_NAME"])
+        path = os.path.join(SHARED_MEMORY, f"cairn-0-{name}")
+        other = os.path.join(SHARED_MEMORY, f"cairn-0-{new_cache_name()}")
+        for file in (path, other):
+            self.addCleanup(remove_segments, os.path.basename(file))
+            open(file, "w").close()
+        self.assertEqual([path], segments(name))
+        self.assertEqual([path], remove_segments(name))
+        self.assertEqual([[], True], [segments(name), os.path.exists(other)])
 
 
 class Links(CairnTest):

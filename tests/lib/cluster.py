@@ -1,7 +1,8 @@
 """Real managers and servers on free loopback ports, for tests.
 
-A Cluster owns a temporary directory, its processes and their logs; close() ends and removes all of
-it and fails if a process ended that the test did not end, or if a sanitizer complained.
+A Cluster owns a temporary directory, its processes and their logs, and the shared cache of its
+clients; close() ends and removes all of it and fails if a process ended that the test did not end,
+if a sanitizer complained, or if anything of the shared cache cannot be removed for good.
 """
 import collections
 import json
@@ -31,6 +32,17 @@ FIRST_PORT, LAST_PORT = 15000, 31999
 COMPLAINT = re.compile(r"ERROR: (?:Address|Leak)Sanitizer|WARNING: ThreadSanitizer|runtime error:|"
                        r"CHECK failed|==\d+==ERROR")
 
+SHARED_MEMORY = "/dev/shm"
+
+
+def cache_prefix(pid):
+    """What the names of a test's shared caches begin with: the runner finds forgotten ones by it."""
+    return f"t{pid}-"
+
+
+# Of programs that belong to no cluster; from the first cluster on, the latest cluster's.
+_cache = {"name": cache_prefix(os.getpid()) + "0"}
+
 _port_locks = []
 
 
@@ -55,9 +67,38 @@ def free_port():
         return port
 
 
+def new_cache_name():
+    """A name for a shared cache that nobody else uses; the default from now on."""
+    _cache["name"] = f"{cache_prefix(os.getpid())}{random.randrange(1 << 32):08x}"
+    return _cache["name"]
+
+
+def segments(prefix):
+    """Files of shared caches whose name begins so, also of those that were never finished."""
+    try:
+        return sorted(os.path.join(SHARED_MEMORY, entry) for entry in os.listdir(SHARED_MEMORY)
+                      if entry.startswith("cairn-") and prefix in entry)
+    except FileNotFoundError:
+        return []
+
+
+def remove_segments(prefix):
+    """Returns what it removed."""
+    removed = []
+    for path in segments(prefix):
+        try:
+            os.unlink(path)
+            removed.append(path)
+        except FileNotFoundError:
+            pass
+    return removed
+
+
 def clean_environment(**more):
-    """The caller's environment without the variables that are options of the programs."""
+    """The caller's environment without the variables that are options of the programs; but for the
+    latest cluster's shared cache, which is small."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("CAIRN_")}
+    kept.update(CAIRN_CACHE_NAME=_cache["name"], CAIRN_CACHE_SIZE="8M")
     kept.setdefault("ASAN_OPTIONS", "exitcode=99")
     kept.setdefault("TSAN_OPTIONS", "exitcode=66")
     return {**kept, **more}
@@ -166,6 +207,7 @@ class Cluster:
         """`replicas`: two copies unless said, or one with one server. `times`: beacon, lease and
         grace in ms, such as QUICK. `network`: a Network in which all of it runs."""
         self.folder = tempfile.mkdtemp(prefix="cairn-test-")
+        self.cache_name = new_cache_name()
         self.network = network
         self.addresses = [self.address(f"s{i}") for i in range(servers)]
         self.manager_address = self.address("m")
@@ -257,9 +299,13 @@ class Cluster:
                 raise AssertionError(f"{node.name} ended with {node.process.returncode}:\n"
                                      + node.log()[-3000:])
 
+    def environment(self, **more):
+        """Of a client: with this cluster's shared cache, whichever cluster is the latest."""
+        return clean_environment(**{"CAIRN_CACHE_NAME": self.cache_name, **more})
+
     def cli(self, *arguments, stdin=b"", seconds=60, environment=None):
         return run([*self.inside("c"), program("cairn"), "--manager", self.manager_address,
-                    *arguments], stdin, seconds, environment)
+                    *arguments], stdin, seconds, environment or self.environment())
 
     def status(self):
         result = self.cli("--json", "--timeout", "10000", "status")
@@ -313,6 +359,16 @@ class Cluster:
             if os.path.exists(node.log_path) and COMPLAINT.search(node.log(whole=True)):
                 yield f"{node.name} complained:\n{node.log(whole=True)[-4000:]}"
 
+    def segments(self):
+        """The files of this cluster's shared cache."""
+        return segments(self.cache_name)
+
+    def remove_cache(self):
+        """What is there again after it was removed belongs to a client that the test forgot."""
+        remove_segments(self.cache_name)
+        left = remove_segments(self.cache_name)
+        return [f"a shared cache is left: {path}" for path in left]
+
     def close(self):
         """Ends everything and removes the directory; then says what was wrong."""
         wrong = []
@@ -326,6 +382,7 @@ class Cluster:
                 node.process.kill()
                 node.process.wait()
         wrong.extend(self.complaints())
+        wrong.extend(self.remove_cache())
         shutil.rmtree(self.folder, ignore_errors=True)
         if wrong:
             raise AssertionError("\n".join(wrong))
