@@ -34,7 +34,8 @@ struct rpc_server_options {     /* 0 takes the default in brackets */
     uint32_t connections_limit; /* [10000] more are accepted and closed at once */
     uint32_t calls_limit;       /* [1024] unanswered calls per connection: past it, reading stops */
     uint32_t record_limit;      /* [CAIRN_RECORD_LIMIT] bytes of one record; more closes */
-    uint32_t output_limit;      /* [16 MiB] unsent replies per connection: past it, reading stops */
+    uint32_t output_limit;      /* [16 MiB] unsent replies, held ones too, per connection: past it,
+                                   reading stops */
     uint64_t memory_limit;      /* [512 MiB] input and output bytes over all connections: past it,
                                    connections that hold most are not read */
     uint64_t record_timeout_ms; /* [30000] from a record's first byte to its last */
@@ -66,6 +67,12 @@ void rpc_server_close(struct rpc_server *server, void (*closed)(void *context), 
 void rpc_reply(struct rpc_call *call, const void *result);
 /* Answers with an accept status other than SUCCESS (RFC 5531 section 9), e.g. SYSTEM_ERR. */
 void rpc_reply_error(struct rpc_call *call, enum accept_stat status);
+/* The same in two steps, for an answer that is known before it may be told: encodes `result` before
+ * it returns, into memory of the call, and nothing more is to be decided; rpc_reply_release sends
+ * it, if the connection is still there, and frees the call. Between the two the call counts as
+ * unanswered and its bytes as unsent, against calls_limit, output_limit and memory_limit. */
+void rpc_reply_hold(struct rpc_call *call, const void *result);
+void rpc_reply_release(struct rpc_call *call);
 /* For logs: HOST:PORT of the peer, valid as long as the call. */
 const char *rpc_call_peer(const struct rpc_call *call);
 

@@ -28,7 +28,7 @@ static struct rpc_call *call_create(struct peer *peer, const struct rpc_procedur
     return call;
 }
 
-static void call_free(struct rpc_call *call)
+void server_call_free(struct rpc_call *call)
 {
     struct peer *peer = call->peer;
     struct rpc_server *server = peer->server;
@@ -58,21 +58,21 @@ void server_pool_free(struct rpc_server *server)
 /* --- replies --------------------------------------------------------------- */
 
 /* A peer that reads too slowly must not make the server hold everything it asked for. */
-static bool holds_too_much(const struct peer *peer)
+bool server_holds_too_much(const struct peer *peer)
 {
     const struct rpc_server *server = peer->server;
-    size_t unsent = connection_unsent(&peer->io);
+    size_t unsent = peer_unsent(peer);
     return unsent > 4 * (size_t)server->options.output_limit + server->options.record_limit ||
            (server->memory > server->options.memory_limit && unsent > server->options.output_limit);
 }
 
-static void queue_reply(struct peer *peer, int encoded)
+void server_queue_reply(struct peer *peer, int encoded)
 {
     if (encoded == 0) {
         connection_queue(&peer->io);
         peer_account(peer);
     }
-    if (encoded != 0 || holds_too_much(peer)) {
+    if (encoded != 0 || server_holds_too_much(peer)) {
         peer_end(peer, CAIRN_ENOMEM);
     }
 }
@@ -81,36 +81,42 @@ static void refuse(struct peer *peer, uint32_t xid, enum accept_stat status, uin
                    uint32_t high)
 {
     peer->server->stats.errors++;
-    queue_reply(peer, message_refusal_encode(&peer->io.output, xid, status, low, high));
+    server_queue_reply(peer, message_refusal_encode(&peer->io.output, xid, status, low, high));
+}
+
+int server_encode_reply(struct buffer *output, const struct rpc_call *call, const void *result)
+{
+    struct rpc_server *server = call->peer->server;
+    int rc = message_reply_encode(output, server->options.record_limit, call->xid,
+                                  call->procedure->xdr_result, result);
+    if (rc == CAIRN_ETOOBIG) {
+        log_error("rpc", "%s: result cannot be encoded: too large or not valid",
+                  call->procedure->name);
+        server->stats.errors++;
+        return message_refusal_encode(output, call->xid, SYSTEM_ERR, 0, 0);
+    }
+    server->stats.replies++;
+    return rc;
 }
 
 void rpc_reply(struct rpc_call *call, const void *result)
 {
     struct peer *peer = call->peer;
+    CHECK(!call->is_held);
     if (peer->server != NULL && !peer->io.ended) {
-        struct rpc_server *server = peer->server;
-        int rc = message_reply_encode(&peer->io.output, server->options.record_limit, call->xid,
-                                      call->procedure->xdr_result, result);
-        if (rc == CAIRN_ETOOBIG) {
-            log_error("rpc", "%s: result cannot be encoded: too large or not valid",
-                      call->procedure->name);
-            refuse(peer, call->xid, SYSTEM_ERR, 0, 0);
-        } else {
-            server->stats.replies++;
-            queue_reply(peer, rc);
-        }
+        server_queue_reply(peer, server_encode_reply(&peer->io.output, call, result));
     }
-    call_free(call);
+    server_call_free(call);
 }
 
 void rpc_reply_error(struct rpc_call *call, enum accept_stat status)
 {
     struct peer *peer = call->peer;
-    CHECK(status != SUCCESS);
+    CHECK(status != SUCCESS && !call->is_held);
     if (peer->server != NULL && !peer->io.ended) {
         refuse(peer, call->xid, status, 0, 0);
     }
-    call_free(call);
+    server_call_free(call);
 }
 
 /* --- dispatch -------------------------------------------------------------- */
@@ -170,8 +176,9 @@ static void dispatch_call(struct peer *peer, struct message_call *message)
     const struct rpc_procedure *procedure = message_procedure(service->program, message->procedure);
     if (message->procedure == 0) {
         server->stats.replies++;
-        queue_reply(peer, message_reply_encode(&peer->io.output, server->options.record_limit,
-                                               message->xid, procedure->xdr_result, NULL));
+        server_queue_reply(peer,
+                           message_reply_encode(&peer->io.output, server->options.record_limit,
+                                                message->xid, procedure->xdr_result, NULL));
     } else if (procedure == NULL || service->handlers[message->procedure] == NULL) {
         refuse(peer, message->xid, PROC_UNAVAIL, 0, 0);
     } else {
@@ -189,7 +196,7 @@ void server_dispatch(struct peer *peer, const struct record *record)
         break;
     case MESSAGE_RPC_VERSION:
         peer->server->stats.errors++;
-        queue_reply(peer, message_denial_encode(&peer->io.output, message.xid));
+        server_queue_reply(peer, message_denial_encode(&peer->io.output, message.xid));
         break;
     case MESSAGE_GARBAGE:
         peer_end(peer, CAIRN_EPROTO);

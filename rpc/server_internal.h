@@ -18,7 +18,8 @@ struct peer {
     uint32_t calls;            /* not answered yet */
     bool freed;                /* the connection is: only calls keep the peer */
     bool starved;              /* not read because the server holds too much memory */
-    size_t memory;             /* as counted in the server's */
+    size_t memory;             /* as counted in the server's, but what is held */
+    size_t held;               /* bytes of replies that are made and not released */
     struct sockaddr_storage address;
     char text[PEER_TEXT_MAX]; /* formatted when first asked for */
 };
@@ -29,6 +30,8 @@ struct rpc_call {
     const struct rpc_procedure *procedure;
     struct rpc_call *next; /* in the pool */
     uint32_t xid;
+    bool is_held;       /* answered by rpc_reply_hold */
+    struct buffer held; /* that answer as a record; without memory where there is none */
 };
 
 struct rpc_server {
@@ -73,8 +76,21 @@ void peer_release(struct peer *peer);
 void server_sweep_start(struct rpc_server *server);
 void server_handle_closed(struct rpc_server *server);
 
+/* Replies of the peer that did not leave yet, held ones included. */
+static inline size_t peer_unsent(const struct peer *peer)
+{
+    return connection_unsent(&peer->io) + peer->held;
+}
+
 /* server_dispatch.c: calls. */
 void server_dispatch(struct peer *peer, const struct record *record);
+void server_call_free(struct rpc_call *call);
+/* Encodes the call's answer, or that there is none, behind what `output` holds. CAIRN_ENOMEM. */
+int server_encode_reply(struct buffer *output, const struct rpc_call *call, const void *result);
+/* The peer's output has grown, or could not (`encoded`): it leaves, or the connection ends. */
+void server_queue_reply(struct peer *peer, int encoded);
+/* Whether the peer made the server hold so much that its connection has to end. */
+bool server_holds_too_much(const struct peer *peer);
 void server_pool_free(struct rpc_server *server);
 
 #endif

@@ -28,7 +28,8 @@ static bool is_starved(const struct peer *peer)
 {
     const struct rpc_server *server = peer->server;
     return server->memory > server->options.memory_limit &&
-           connection_holds(&peer->io) >= server->options.memory_limit / server->stats.connections;
+           connection_holds(&peer->io) + peer->held >=
+               server->options.memory_limit / server->stats.connections;
 }
 
 static bool on_paused(struct connection *connection)
@@ -40,8 +41,7 @@ static bool on_paused(struct connection *connection)
         server_sweep_start(peer->server);
         return true;
     }
-    return peer->calls >= options->calls_limit ||
-           connection_unsent(connection) >= options->output_limit;
+    return peer->calls >= options->calls_limit || peer_unsent(peer) >= options->output_limit;
 }
 
 void peer_account(struct peer *peer)
