@@ -216,6 +216,32 @@ $(OUT)/tests/check-history: $(OUT)/tests/lib/check_history.o $(ARCHIVES_fuzz)
 	@mkdir -p $(@D)
 	$(LINK) $^ $(LINK_LIBS_fuzz) -o $@
 
+# A program that uses the library as hard as it can, for tests of the shared cache.
+CACHE_CLIENT := $(patsubst %.c,$(OUT)/%.o,$(wildcard tests/lib/cache_client/*.c))
+$(OUT)/tests/cache-client: $(CACHE_CLIENT) $(OUT)/libcairn.a $(OUT)/libbase.a
+	@mkdir -p $(@D)
+	$(LINK) $^ $(LIBCAIRN_LIBS) -o $@
+
+# The same and a server that break a rule of the cache: which, CACHE_BROKEN_RULE says as base/rules.h
+# does. Only what looks at the switch is compiled anew; the linker takes it before the archives.
+BREAKABLE := $(shell grep -l RULE_BROKEN server/*.c client/*.c replica/*.c)
+BROKEN_OUT := $(OUT)/broken
+$(BROKEN_OUT)/%.o: %.c Makefile | $(GEN_HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -DCAIRN_BREAK_RULES -MMD -MP -c $< -o $@
+BROKEN_SWITCH := $(BROKEN_OUT)/tests/lib/cache_client/broken/switch.o
+$(OUT)/tests/cache-client-broken: $(CACHE_CLIENT) $(BROKEN_SWITCH) \
+    $(patsubst %.c,$(BROKEN_OUT)/%.o,$(filter client/%,$(BREAKABLE))) $(ARCHIVES_client)
+	@mkdir -p $(@D)
+	$(LINK) $^ $(LINK_LIBS_client) -o $@
+$(OUT)/tests/cairn-server-broken: $(OUT)/server/main.o $(BROKEN_SWITCH) \
+    $(patsubst %.c,$(BROKEN_OUT)/%.o,$(filter server/% replica/%,$(BREAKABLE))) $(ARCHIVES_server)
+	@mkdir -p $(@D)
+	$(LINK) $^ $(LINK_LIBS_server) -o $@
+## make cache-tests     the programs with which tests/integration/test_cache* work
+.PHONY: cache-tests
+cache-tests: $(addprefix $(OUT)/tests/,check-history cache-client cache-client-broken cairn-server-broken)
+
 # --- the simulator: the cores compiled once more, with the switches that break a rule ---------------
 SIM_OUT     := $(OUT)/sim
 SIM_CORES   := $(wildcard replica/*.c) \
