@@ -7,8 +7,10 @@
  * in them, and the driver asks what there is to do: lease_next_output, lease_next_ready. The
  * simulator and the server drive the same code. Not thread-safe: the loop thread's.
  *
- * Memory is bounded: LEASE_SESSIONS_LIMIT sessions, CAIRN_BUCKETS buckets with a bit for each
- * session, and one revocation for each bucket at most. */
+ * Memory is bounded: LEASE_SESSIONS_LIMIT sessions with room for CAIRN_BUCKETS invalidations each,
+ * CAIRN_BUCKETS buckets with a bit for each session, and one revocation for each bucket at most.
+ * All of it is asked for when the core or a session begins, so that no revocation can fail; pages
+ * that nothing was noted in are never there. */
 #ifndef CAIRN_SERVER_LEASE_H
 #define CAIRN_SERVER_LEASE_H
 
@@ -24,8 +26,10 @@ struct lease; /* opaque */
 
 struct lease_options {
     uint64_t lease_ms; /* longest host lease; at most the peers' lease (L5 relies on it) */
-    uint64_t
-        longest_ms; /* the longest ever granted by this store, as recorded; 0: never any (C7) */
+    /* The longest lease that this store ever told a host, in the host's time (`granted_ms`), as
+     * recorded durably before it was told; 0: never any (C7). lease_host_ms(lease_ms) covers all
+     * that a core with that lease_ms tells. */
+    uint64_t longest_ms;
 };
 
 /* Something that waits for revocations: embedded by its owner, who keeps it until it was returned
@@ -37,7 +41,8 @@ struct lease_waiter {
 
 enum lease_output_kind {
     LEASE_BATCH,   /* send `buckets` (or `all`) to the session's listener under `number` */
-    LEASE_GRANTED, /* answer the session's renewal with granted_ms */
+    LEASE_GRANTED, /* answer the session's renewal with granted_ms: of those that still wait, the
+                      one that came first */
     LEASE_OVER,    /* the session is over: answer whatever of it still waits with CLOSED */
 };
 
@@ -48,7 +53,8 @@ struct lease_output {
     bool all;                /* BATCH */
     const uint32_t *buckets; /* BATCH; valid until the next call into the core */
     uint32_t count;
-    uint64_t granted_ms; /* GRANTED; 0: superseded by a later renewal */
+    uint64_t granted_ms; /* GRANTED; 0: nothing: superseded by a later renewal, the session is
+                            being ended, or what could be granted is over already */
 };
 
 /* NULL when out of memory. */
@@ -69,19 +75,24 @@ uint64_t lease_quiet_until_ms(const struct lease *lease);
 int lease_open(struct lease *lease, uint64_t session, uint64_t now_ms, uint64_t bound_ms,
                uint64_t *granted_ms);
 /* A renewal arrived; its answer comes as LEASE_GRANTED, once what was begun before it arrived has
- * been answered (C5); the lease runs from its arrival. False: no such session, answer CLOSED. */
+ * been answered (C5); the lease runs from its arrival. One that waits already is answered with 0
+ * first. False: no such session, answer CLOSED. */
 bool lease_renew(struct lease *lease, uint64_t session, uint64_t now_ms, uint64_t bound_ms);
 /* A listener is there, and the batches up to `answered` are carried out (C3). A batch comes as
- * LEASE_BATCH when there is one, at most one for each listener. False: no such session. */
+ * LEASE_BATCH when there is one, at most one for each listener; what was sent and not answered
+ * comes again, the same under the same number. Answering the one with `all` ends the session
+ * (LEASE_OVER). A number that was never sent answers nothing. False: no such session. */
 bool lease_listen(struct lease *lease, uint64_t session, uint64_t answered, uint64_t now_ms);
 /* The listener is gone (its connection broke, or it was answered without a batch): nothing is sent
  * until there is another one. The session lives on until it runs out. */
 void lease_unlisten(struct lease *lease, uint64_t session);
 /* The host says that nothing under the session is read any more (C6). */
 void lease_close(struct lease *lease, uint64_t session);
-/* Ends all sessions that are open now, each by a batch with `all` set, or when it runs out; others
- * may be opened at once. lease_ended tells when none of them is left: for a primary that hands over
- * (C6, yields). Returns the ticket for it. */
+/* Ends all sessions that are open now, each by a batch with `all` set, or when it runs out; until
+ * then they are granted nothing and not renewed. Others may be opened at once. lease_ended tells
+ * when none of them is left: for a primary that hands over (C6, yields). Also to be called when a
+ * partition is led no more for any other reason: its peers' leases bound no renewal from then on
+ * (C5), yet the sessions hold its keys. Returns the ticket for lease_ended. */
 uint64_t lease_end_all(struct lease *lease);
 bool lease_ended(const struct lease *lease, uint64_t ticket);
 
@@ -117,7 +128,7 @@ struct lease_waiter *lease_next_ready(struct lease *lease);
 void lease_release_all(struct lease *lease);
 
 struct lease_stats {
-    uint64_t sessions; /* open now */
+    uint64_t sessions; /* open now, or ending */
     uint64_t grants, refused, revocations,
         lapses;        /* since the start; lapses: sessions that ran out */
     uint64_t revoking; /* buckets, now */
