@@ -2,8 +2,9 @@
  * the segment, which it writes. The agent (agent.h) carries the messages, the simulator drives the
  * same code.
  *
- * Every function takes the time of the host's clock. An answer is told with the number of the
- * session that the call was made for: what came too late for its session changes nothing. */
+ * Every function takes the time of the host's clock. Every call that was sent is told one answer or
+ * one failure, never both, with the number of the session that it was made for: what came too late
+ * for its session changes nothing. Calls of a session that is no more need not be told. */
 #ifndef CAIRN_CLIENT_HOST_SESSION_H
 #define CAIRN_CLIENT_HOST_SESSION_H
 
@@ -19,6 +20,8 @@ enum host_session_state {
     HOST_SESSION_OPEN,
     HOST_SESSION_CLOSING, /* void in the segment; CLOSE is to be sent, or was */
 };
+
+enum { HOST_SESSION_LATE = 8 };
 
 enum host_session_call {
     HOST_CALL_NONE,
@@ -38,13 +41,16 @@ struct host_session {
     uint64_t answered;      /* the last batch carried out */
     bool asking, listening; /* an OPEN, RENEW or CLOSE is under way; a LISTEN is */
     uint64_t asked_ms;      /* before that call was sent (C5) */
-    uint64_t due_ms;        /* the next OPEN or RENEW not before */
+    uint64_t due_ms;        /* the next OPEN or RENEW not before; UINT64_MAX: never */
+    uint64_t retry_ms;      /* the next LISTEN or CLOSE not before */
     uint32_t failures;      /* in a row: the next try later */
+    uint32_t late[HOST_SESSION_LATE], late_count; /* with C4 broken only */
 };
 
 void host_session_init(struct host_session *session, const struct cache *cache, uint32_t server);
-/* What to send now; the caller sends it and tells so with host_session_sent, `now_ms` read before
- * it leaves. `number` is a fresh random one, used if the call is an OPEN. Until it says NONE. */
+/* What to send now; the caller tells so with host_session_sent, `now_ms` read before the call
+ * leaves, and sends it, for session->number then. `number` is a fresh random one, used if the call
+ * is an OPEN. Until it says NONE. */
 enum host_session_call host_session_due(const struct host_session *session, uint64_t now_ms);
 void host_session_sent(struct host_session *session, enum host_session_call call, uint64_t number,
                        uint64_t now_ms);
@@ -60,9 +66,12 @@ void host_session_closed(struct host_session *session, uint64_t number);
 /* A call ended without an answer. A LISTEN is repeated; an OPEN's number is given up. */
 void host_session_failed(struct host_session *session, enum host_session_call call, uint64_t number,
                          uint64_t now_ms);
-/* C6: the connection broke: the session is void, another one will be opened. */
+/* C6: the connection broke, and no call on it will be answered: the session is void and will be
+ * closed when there is a connection again, so that no write waits until it runs out; then another
+ * one will be opened. */
 void host_session_lost(struct host_session *session, uint64_t now_ms);
-/* Voids the session in the segment, and asks for a CLOSE if there is anything to close. */
+/* Voids the session in the segment, and asks for a CLOSE if there is anything to close; there is
+ * not when the state is NONE. No other one is opened, until host_session_init. */
 void host_session_end(struct host_session *session, uint64_t now_ms);
 
 #endif
