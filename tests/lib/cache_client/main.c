@@ -4,9 +4,9 @@
  *
  * Reads and writes the keys at random, back to back in bursts, until SIGTERM or for --seconds. All
  * values say what they are (value.h), and each is looked at: a wrong one ends the program with exit
- * code 4. --history names the file for what was done (record.h). --fork-after MS: then the process
- * forks; the child checks that it has one thread, goes on with a handle of its own that runs no
- * agent, as process + 1000 and with a record in FILE.child.
+ * code 4. --history names the file for what was done (record.h). On SIGUSR1 the process forks,
+ * once; the child checks that it has one thread, goes on with a handle of its own that runs no
+ * agent, as process + 50000 and with a record in FILE.child.
  *
  * --blocks N: once the first key is served from the shared cache, N blocks of 10,000 GETs of it,
  * each between two writes to a closed descriptor that a tracer sees (`block begins`, `block ends`).
@@ -24,12 +24,18 @@
 #include "base/clock.h"
 #include "tests/lib/cache_client/work.h"
 
-static volatile sig_atomic_t stopped;
+static volatile sig_atomic_t stopped, forking;
 
 static void stop(int number)
 {
     (void)number;
     stopped = 1;
+}
+
+static void fork_soon(int number)
+{
+    (void)number;
+    forking = 1;
 }
 
 enum { LETTERS = 256 };
@@ -41,7 +47,7 @@ static const struct option options[] = {
     {"reads", required_argument, NULL, 'r'},    {"burst", required_argument, NULL, 'b'},
     {"pause-us", required_argument, NULL, 'u'}, {"rest-ms", required_argument, NULL, 'R'},
     {"ttl-ms", required_argument, NULL, 'T'},   {"value-max", required_argument, NULL, 'v'},
-    {"sample", required_argument, NULL, 'S'},   {"fork-after", required_argument, NULL, 'f'},
+    {"sample", required_argument, NULL, 'S'},   {"count", required_argument, NULL, 'c'},
     {"blocks", required_argument, NULL, 'B'},   {"no-cache", no_argument, NULL, 'C'},
     {"no-agent", no_argument, NULL, 'A'},       {NULL, 0, NULL, 0},
 };
@@ -69,10 +75,10 @@ static uint32_t split_keys(char *list, const char **keys)
 static void take_option(struct work_options *work, int letter, char *text, const char **keys)
 {
     uint64_t *numbers[LETTERS] = {
-        ['p'] = &work->process, ['s'] = &work->seed,          ['t'] = &work->seconds,
-        ['r'] = &work->reads,   ['b'] = &work->burst,         ['u'] = &work->pause_us,
-        ['R'] = &work->rest_ms, ['T'] = &work->ttl_ms,        ['v'] = &work->value_max,
-        ['S'] = &work->sample,  ['f'] = &work->fork_after_ms, ['B'] = &work->blocks,
+        ['p'] = &work->process, ['s'] = &work->seed,   ['t'] = &work->seconds,
+        ['r'] = &work->reads,   ['b'] = &work->burst,  ['u'] = &work->pause_us,
+        ['R'] = &work->rest_ms, ['T'] = &work->ttl_ms, ['v'] = &work->value_max,
+        ['S'] = &work->sample,  ['c'] = &work->count,  ['B'] = &work->blocks,
     };
     if (letter == 'm')
         work->manager = text;
@@ -97,7 +103,8 @@ int main(int argc, char **argv)
                                 .pause_us = 1000,
                                 .value_max = 200,
                                 .sample = 200,
-                                .stopped = &stopped};
+                                .stopped = &stopped,
+                                .forking = &forking};
     for (int letter; (letter = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (letter == '?')
             return 2;
@@ -109,5 +116,7 @@ int main(int argc, char **argv)
         return fail("burst and sample: from 1; value-max: up to 8192");
     struct sigaction action = {.sa_handler = stop};
     sigaction(SIGTERM, &action, NULL);
+    action.sa_handler = fork_soon;
+    sigaction(SIGUSR1, &action, NULL);
     return work.blocks > 0 ? work_blocks(&work) : work_run(&work);
 }

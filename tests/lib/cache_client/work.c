@@ -90,6 +90,10 @@ static void put_key(struct work *work, uint32_t key)
     struct record_write write = {.op = "put", .key = key, .start_ns = clock_now_ns()};
     new_value(work, &write, value, &length);
     record_write_begins(&work->record, &write);
+    /* Running out is a removal at some later time. */
+    struct record_write expiry = {.op = "delete", .key = key, .start_ns = write.start_ns + 1};
+    if (work->options->ttl_ms > 0)
+        record_write_begins(&work->record, &expiry);
     int existed = 0;
     uint64_t version = 0;
     int code = cairn_put_ttl(work->db, name, strlen(name), value, length, work->options->ttl_ms,
@@ -170,9 +174,8 @@ static void become_child(struct work *work, struct work_options *changed)
         _exit(EXIT_WRONG_CHILD);
     }
     *changed = *work->options;
-    changed->process += 1000;
-    changed->seed += 1000;
-    changed->fork_after_ms = 0;
+    changed->process += 50000;
+    changed->seed += 50000;
     char path[4096];
     (void)snprintf(path, sizeof path, "%s.child", work->options->history);
     record_leave(&work->record);
@@ -184,10 +187,9 @@ static void become_child(struct work *work, struct work_options *changed)
     work->db = open_handle(changed, true);
 }
 
-static void fork_when_due(struct work *work, struct work_options *changed, uint64_t start_ms)
+static void fork_once(struct work *work, struct work_options *changed)
 {
-    if (work->options->fork_after_ms == 0 || work->child != 0 ||
-        clock_now_ms() < start_ms + work->options->fork_after_ms)
+    if (!*work->options->forking || work->child != 0)
         return;
     pid_t child = fork();
     CHECK(child >= 0);
@@ -218,11 +220,12 @@ int work_run(const struct work_options *options)
     random_seed(&work.random, options->seed);
     record_open(&work.record, options->history, options->process, options->keys,
                 options->keys_count);
-    uint64_t start_ms = clock_now_ms();
-    while (!*options->stopped &&
-           (options->seconds == 0 || clock_now_ms() < start_ms + options->seconds * 1000)) {
+    uint64_t end_ms = clock_now_ms() + options->seconds * 1000;
+    for (uint64_t n = 0; !*options->stopped && (options->count == 0 || n < options->count) &&
+                         (options->seconds == 0 || clock_now_ms() < end_ms);
+         n++) {
         burst(&work);
-        fork_when_due(&work, &changed, start_ms);
+        fork_once(&work, &changed);
     }
     record_close(&work.record);
     cairn_close(work.db);

@@ -21,9 +21,10 @@ struct work_options {
     uint64_t ttl_ms;   /* of what is put; 0: none */
     uint64_t value_max;
     uint64_t sample; /* one read in so many is recorded at random */
-    uint64_t fork_after_ms, blocks;
+    uint64_t count;  /* of bursts; 0: no limit */
+    uint64_t blocks; /* of cached GETs, see main.c */
     bool no_cache, no_agent;
-    volatile sig_atomic_t *stopped;
+    volatile sig_atomic_t *stopped, *forking;
 };
 
 /* The program's exit code: 0; 2 no handle; 4 a wrong value; 5 a child that is wrong. */
