@@ -130,7 +130,7 @@ class Cairn:
                    f"{self.name} has {self.replicas} copies of each partition", seconds)
 
     def status(self):
-        done = subprocess.run([os.path.join(self.programs, "cairn"), "--manager",
+        done = subprocess.run([os.path.join(self.programs, "cairn"), "--no-cache", "--manager",
                                self.manager_address, "--json", "status"],
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, env=environment(), check=False)

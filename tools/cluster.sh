@@ -1,6 +1,8 @@
 #!/bin/bash
 # A local cluster in the background: up [N], down, kill. Data in ./data.
 #
+# down and kill also remove what the cluster's clients shared in this host's memory.
+#
 # CLUSTER_DIR, MANAGER_PORT and SERVER_PORT (the first server's) move it elsewhere; REPLICAS and
 # PARTITIONS reach a manager that starts a new cluster.
 set -eu
@@ -97,19 +99,48 @@ A cluster of $1 servers runs: manager $MANAGER, data and logs in $CLUSTER_DIR.
 END
 }
 
-# Servers first: they take leave of a manager that still listens.
+# The managers of what this checkout has run, as clients name them.
+managers_noted() {
+    local file pid
+    [ ! -e "$CLUSTER_DIR/servers" ] || echo "$MANAGER"
+    for file in "$RUN_DIR"/*.pid; do
+        pid=$(noted_pid "$file") || continue
+        tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null | awk '
+            NR == 1 { wanted = /cairn-manager$/ ? "--listen" : "--manager" }
+            before == wanted { print }
+            { before = $0 }' || true
+    done
+}
+
+# unlink_caches TIMEOUT LISTS: a cache that is not found, or cannot be removed, is no failure here.
+unlink_caches() {
+    local managers
+    for managers in $2; do
+        "$BIN/cairn" --manager "$managers" --timeout "$1" cache unlink </dev/null >/dev/null 2>&1 || true
+    done
+}
+
+# Servers first: they take leave of a manager that still listens. Caches before and after: the manager
+# tells the cluster of one that is found by no list, and a client may make another one meanwhile.
 down() {
+    local lists
+    lists=$(managers_noted | sort -u)
+    unlink_caches 1000 "$lists"
     stop_noted "$RUN_DIR"/up-s*.pid
     stop_noted "$RUN_DIR"/up-m.pid
+    unlink_caches 1 "$lists"
     echo "stopped; the data stays in $CLUSTER_DIR"
 }
 
 kill_all() {
-    local file ended=0
+    local file ended=0 lists
+    lists=$(managers_noted | sort -u)
     for file in "$RUN_DIR"/*.pid; do
         ! noted_pid "$file" >/dev/null || ended=$((ended + 1))
     done
+    unlink_caches 1000 "$lists"
     stop_noted "$RUN_DIR"/*.pid
+    unlink_caches 1 "$lists"
     echo "processes ended: $ended"
 }
 

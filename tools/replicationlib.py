@@ -164,7 +164,8 @@ class Client:
 
     def __init__(self, programs, manager):
         self.child = subprocess.Popen(
-            [os.path.join(programs, "cairn"), "--manager", manager, "--timeout", "0", "workload"],
+            [os.path.join(programs, "cairn"), "--no-cache", "--manager", manager, "--timeout", "0",
+             "workload"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0,
             env=environment(), start_new_session=True)
         self.call, self.received = None, b""
