@@ -21,8 +21,9 @@
 
 enum { CACHE_VALUE_LIMIT = 4096 }; /* larger values are not cached */
 
-/* Who keeps two writers out of one stripe of entries. `try_lock` may wait a bounded, short time;
- * false: leave it. A lock whose owner died is free again. */
+/* Who keeps two writers out of one stripe of entries, or of the map (number CACHE_STRIPES).
+ * `try_lock` may wait a bounded, short time; false: leave it. A lock whose owner died is free
+ * again. Functions that are NULL lock nothing: for a segment that one thread alone writes. */
 struct cache_locks {
     bool (*try_lock)(void *context, uint32_t stripe);
     void (*unlock)(void *context, uint32_t stripe);
@@ -41,6 +42,8 @@ struct cache {
     struct cache_geometry geometry; /* computed here from the size, never read from the segment */
     struct cache_locks locks;
     const struct cache_hook *hook;
+    uint64_t seed, cluster; /* as the header said when it was attached */
+    uint64_t entries_open;  /* what the live word says once entries may be used */
 };
 
 /* Smallest segment that holds any entries. */
@@ -73,6 +76,8 @@ struct cache_copy {
     struct cache_note note;
     uint64_t version;
     uint64_t expires_ms; /* host's clock; UINT64_MAX: never (S2) */
+    uint64_t tag;        /* where it was found, for cache_check to count the reference */
+    size_t tag_at;
     uint32_t length;
     uint8_t value[CACHE_VALUE_LIMIT + 1];
 };

@@ -29,7 +29,8 @@ struct segment {
     void *memory;
     size_t bytes;
     char path[SEGMENT_PATH_MAX]; /* as shm_open takes it: "/cairn-..." */
-    pthread_mutex_t filling;     /* one writer of entries in this process */
+    pthread_mutex_t filling;     /* one writer of entries, or of the map, in this process */
+    _Atomic bool agent;          /* this process has the agent's lock */
 };
 
 /* Opens the cluster's segment, or creates one of `bytes`. `name`: tells apart segments that shall
