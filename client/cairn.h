@@ -11,6 +11,11 @@
  * must not use its parent's handles; cairn_close in the child frees memory and touches nothing
  * else.
  *
+ * Values read often are kept in memory that all processes of this user share on this host, if the
+ * options do not say otherwise: reading such a value is no system call, and as linearizable as any
+ * other read. Processes that read more than a few values run a thread for it, from which the
+ * program's signals are blocked and which the last cairn_close ends.
+ *
  * Every operation returns CAIRN_OK or a negative code; cairn_errmsg says more. "Not applied" codes
  * are certain; CAIRN_EUNKNOWN means that a mutation may or may not take effect, now or later. */
 #ifndef CAIRN_H

@@ -92,12 +92,20 @@ int cairn_open(const char *managers, const struct cairn_options *options, cairn_
     }
     (*db)->pid = getpid();
     (*db)->timeout_ms = options->timeout_ms;
-    return open_parts(*db, managers, options);
+    int status = handle_cache_check(*db, options);
+    if (status == CAIRN_OK) {
+        status = open_parts(*db, managers, options);
+    }
+    if (status == CAIRN_OK) {
+        handle_cache_open(*db, managers, options);
+    }
+    return status;
 }
 
 static void free_memory(cairn_t *db)
 {
     managers_free(&db->managers);
+    handle_cache_free(db);
     buffer_free(&db->value);
     free(db->status);
     free(db);
@@ -133,6 +141,7 @@ void cairn_close(cairn_t *db)
         free_memory(db);
         return;
     }
+    handle_cache_close(db);
     if (db->pid == getpid()) {
         retire_sessions(db);
     } else if (uv_loop_fork(&db->loop) != 0) {

@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "client/cairn.h"
+#include "client/handle_cache.h"
 #include "client/managers.h"
 #include "client/route.h"
 #include "client/session.h"
@@ -35,6 +36,7 @@ struct cairn {
     struct managers managers;
     struct route route;
     struct session session;
+    struct handle_cache cache;
     struct buffer value; /* the last operation's value */
     char *status;        /* the last cairn_status, from malloc */
     struct error error;

@@ -29,6 +29,13 @@ struct host *host_get(const struct host_options *options, uint64_t cluster);
 void host_release(struct host *host);
 /* For the hot path. Valid until host_release. */
 const struct cache *host_cache(const struct host *host);
+/* How often this process is the child of a fork. Who finds it changed since a host was got has the
+ * parent's, which must not be used nor released here. No system call, unlike getpid(). */
+unsigned host_forks(void);
+/* What cache_note_managers knows a list of managers by: HOST:PORT[,...], however it is spaced. */
+uint64_t host_managers_hash(const char *managers);
+/* Publishes a packed map for all processes, unless a newer one is there. */
+bool host_write_map(struct host *host, uint64_t version, const uint8_t *bytes, size_t length);
 /* Whether the segment is still the host's: neither unlinked, replaced nor broken. Looks at most
  * every 100 ms; false once: the handle releases it and gets another. */
 bool host_is_current(struct host *host, uint64_t now_ms);

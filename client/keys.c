@@ -1,6 +1,7 @@
 /* The public operations on single keys. */
 #include <string.h>
 
+#include "base/hash.h"
 #include "client/handle.h"
 #include "client/operation.h"
 
@@ -71,7 +72,18 @@ int cairn_get(cairn_t *db, const void *key, size_t key_length, const void **valu
     if (status != CAIRN_OK) {
         return status;
     }
+    uint64_t hash = hash_bytes(key, key_length);
+    const struct cache_copy *hit = handle_cache_get(db, key, key_length, hash);
+    if (hit != NULL) {
+        db->error.code = CAIRN_OK;
+        *value = hit->value;
+        *value_length = hit->length;
+        set_number(version, hit->version);
+        return CAIRN_OK;
+    }
+    handle_cache_missed(db);
     operation.db = db;
+    operation.hash = hash;
     operation.name = "get";
     operation.procedure = SERVER_GET;
     operation.key = view_of(key, key_length);

@@ -36,6 +36,14 @@ void managers_close(struct managers *managers)
     }
 }
 
+void managers_start_over(cairn_t *db)
+{
+    managers_close(&db->managers);
+    db->managers.ended = false;
+    db->managers.status = CAIRN_EUNAVAILABLE;
+    db->managers.error.code = CAIRN_OK;
+}
+
 void managers_free(struct managers *managers)
 {
     free(managers->peers);
@@ -60,6 +68,7 @@ static int install(cairn_t *db, const map_done *done, struct error *error)
         if (db->route.version == 0) {
             return error_set(error, CAIRN_EPROTO, "the manager sent no map to one who has none");
         }
+        handle_cache_confirm(db, NULL, 0);
         return CAIRN_OK;
     }
     int status = cluster_map_unpack(done->map.data, done->map.length, &map, error);
@@ -76,6 +85,9 @@ static int install(cairn_t *db, const map_done *done, struct error *error)
         status = route_install(&db->route, &map, error);
     }
     cluster_map_free(&map);
+    if (status == CAIRN_OK) {
+        handle_cache_confirm(db, done->map.data, done->map.length);
+    }
     return status;
 }
 
@@ -164,11 +176,20 @@ static void on_map(void *context, int status, const void *result, const struct e
     }
 }
 
+/* The whole map, if the segment lacks it: this handle has only what it needs of it. */
+static uint64_t known_version(const cairn_t *db)
+{
+    const struct cache *segment = handle_cache_segment(db);
+
+    return segment != NULL && cache_map_version(segment) < db->route.version ? 0
+                                                                             : db->route.version;
+}
+
 static void ask(cairn_t *db, struct manager_peer *peer)
 {
     const map_args args = {
         .cluster = db->route.cluster != 0 ? db->route.cluster : db->managers.cluster,
-        .known_version = db->route.version,
+        .known_version = known_version(db),
     };
     struct rpc_client *rpc = managers_connection(db, peer);
     int status = CAIRN_ENOMEM;
@@ -188,6 +209,13 @@ void managers_refresh(cairn_t *db)
     struct managers *managers = &db->managers;
 
     if (managers->refreshing) {
+        return;
+    }
+    if (handle_cache_look(db)) {
+        managers->status = CAIRN_OK;
+        managers->error.code = CAIRN_OK;
+        finish(managers);
+        uv_stop(&db->loop);
         return;
     }
     uv_update_time(&db->loop);

@@ -37,13 +37,16 @@ struct managers {
 };
 
 int managers_init(cairn_t *db, const struct address_list *list, uint64_t cluster);
+/* Gives up what is under way and what was answered: another cluster may be there. */
+void managers_start_over(cairn_t *db);
 /* Begins to close the connections, counted in db->closing, and frees nothing yet. */
 void managers_close(struct managers *managers);
 void managers_free(struct managers *managers);
 
-/* Starts a refresh unless one runs. `managers.ended` becomes true when a manager gave its answer or
- * all have failed; a new map is installed in db->route before that. Whoever runs the loop with
- * client_run is woken then. */
+/* Starts a refresh unless one runs, or another process of this host already knows more: that is
+ * taken from the shared segment, and the refresh has ended at once. `managers.ended` becomes true
+ * when a manager gave its answer or all have failed; a new map is installed in db->route before
+ * that. Whoever runs the loop with client_run is woken then. */
 void managers_refresh(cairn_t *db);
 /* Whether the last refresh failed in a way that waiting does not mend: a contradiction, or, for one
  * who waits only so long, managers that speak something else. */

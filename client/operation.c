@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "client/handle.h"
+#include "client/operation_cache.h"
 #include "client/operation_result.h"
 #include "client/text.h"
 
@@ -116,6 +117,9 @@ static void attempt(struct operation *operation)
         never_sent(operation, CAIRN_ENOMEM, error_text(CAIRN_ENOMEM));
         return;
     }
+    if (operation->procedure == SERVER_GET) {
+        operation_cache_note(operation);
+    }
     uv_update_time(&db->loop);
     int status = rpc_client_call(rpc, &program_server, operation->procedure, &operation->args,
                                  attempt_limit(operation), operation_on_done, operation, &call_id);
@@ -127,6 +131,9 @@ static void attempt(struct operation *operation)
     server = route_server_by_id(&db->route, operation->server);
     if (server != NULL) {
         route_note(&db->route, server, operation->rpc_status);
+    }
+    if (operation->procedure == SERVER_GET) {
+        operation_cache_fill(operation);
     }
 }
 
@@ -234,14 +241,47 @@ static bool follow_news(struct operation *operation)
     return true;
 }
 
+/* Routes the operation and gives it its number. */
+static int prepare(struct operation *operation)
+{
+    cairn_t *db = operation->db;
+
+    (void)handle_cache_look(db);
+    if (!route_is_ready(&db->route)) {
+        int status = managers_await(db, operation->name, operation->deadline_ms);
+        if (status != CAIRN_OK) {
+            return status;
+        }
+    }
+    operation->partition = route_partition(&db->route, operation->key.data, operation->key.length);
+    fill_session(operation);
+    return CAIRN_OK;
+}
+
+/* The map that another process left in the shared segment may be that of a cluster that is no more:
+ * then the managers, asked anew, name the one that is. Not once an attempt may have been executed.
+ */
+static bool start_over(struct operation *operation, int code, int *status)
+{
+    if (code != CAIRN_ECONFLICT || operation->had_unknown || !handle_cache_disown(operation->db)) {
+        return false;
+    }
+    *status = prepare(operation);
+    return true;
+}
+
 /* Prepares the next attempt. 0, or the error that ends the operation. */
 static int prepare_retry(struct operation *operation, const struct outcome *outcome)
 {
     cairn_t *db = operation->db;
+    int status;
 
     if (operation->rpc_status == CAIRN_OK && operation->status == SERVER_NOT_PRIMARY) {
-        (void)route_redirect(&db->route, operation->partition, &operation->redirect);
+        if (route_redirect(&db->route, operation->partition, &operation->redirect)) {
+            handle_cache_redirected(db, operation->partition);
+        }
     }
+    (void)handle_cache_look(db);
     if (follow_news(operation)) {
         return CAIRN_OK;
     }
@@ -252,6 +292,9 @@ static int prepare_retry(struct operation *operation, const struct outcome *outc
         return give_up(operation, CAIRN_ECANCELED);
     }
     if (managers_hopeless(db)) {
+        if (start_over(operation, db->managers.status, &status)) {
+            return status;
+        }
         return fail(operation, operation->had_unknown ? CAIRN_EUNKNOWN : db->managers.status,
                     db->managers.error.message);
     }
@@ -297,15 +340,7 @@ static int begin(struct operation *operation)
     operation->error.code = CAIRN_OK;
     operation->error.message[0] = '\0';
     backoff_init(&operation->backoff, BACKOFF_FIRST_MS, BACKOFF_LIMIT_MS);
-    if (!route_is_ready(&db->route)) {
-        int status = managers_await(db, operation->name, operation->deadline_ms);
-        if (status != CAIRN_OK) {
-            return status;
-        }
-    }
-    operation->partition = route_partition(&db->route, operation->key.data, operation->key.length);
-    fill_session(operation);
-    return CAIRN_OK;
+    return prepare(operation);
 }
 
 int operation_run(struct operation *operation)
@@ -323,10 +358,11 @@ int operation_run(struct operation *operation)
         if (outcome.unknown) {
             note_unknown(operation);
         }
-        if (outcome.action != OUTCOME_RETRY) {
+        if (outcome.action == OUTCOME_RETRY) {
+            status = prepare_retry(operation, &outcome);
+        } else if (!start_over(operation, outcome.code, &status)) {
             return conclude(operation, &outcome);
         }
-        status = prepare_retry(operation, &outcome);
     }
     return status;
 }

@@ -10,6 +10,7 @@
 
 #include "base/backoff.h"
 #include "base/error.h"
+#include "client/cache.h"
 #include "client/cairn.h"
 #include "client/outcome.h"
 #include "proto/server_rpc.h"
@@ -26,6 +27,7 @@ struct operation {
     const char *name;   /* for messages: "put" */
     uint32_t procedure; /* SERVER_GET, SERVER_PUT, SERVER_SWAP or SERVER_DELETE */
     struct view key;
+    uint64_t hash;             /* of the key; only for SERVER_GET */
     union operation_args args; /* cluster, client and number are filled in */
 
     /* the answer */
@@ -38,6 +40,10 @@ struct operation {
     server_status status;
     server_redirect redirect; /* without its address */
     struct error error;
+    struct cache_note note; /* what was current when it left (C1) */
+    uint64_t noted_ms;      /* when it left */
+    uint64_t granted;       /* the reply's: session that may cache the value; 0: none */
+    uint64_t expires_in_ms; /* the reply's; 0: never */
 
     /* of the whole operation */
     uint32_t partition;

@@ -40,6 +40,8 @@ static void take_get(struct operation *operation, const get_result *result)
     if (result->status == SERVER_OK) {
         operation->version = result->get_result_u.found.key_version;
         operation->existed = true;
+        operation->granted = result->get_result_u.found.granted;
+        operation->expires_in_ms = result->get_result_u.found.expires_in_ms;
         take_value(operation, &result->get_result_u.found.value);
     } else if (result->status == SERVER_NOT_PRIMARY) {
         take_redirect(operation, &result->get_result_u.redirect);

@@ -51,6 +51,14 @@ void route_close(struct route *route)
     route->partitions = 0;
 }
 
+void route_forget(struct route *route)
+{
+    route_close(route);
+    route->cluster = 0;
+    route->version = 0;
+    route->generation++;
+}
+
 bool route_is_ready(const struct route *route)
 {
     return route->partitions > 0;
@@ -195,6 +203,9 @@ int route_install(struct route *route, const struct cluster_map *map, struct err
         if (!kept[i]) {
             server_free(route, route->servers[i]);
         }
+    }
+    for (size_t i = 0; i < count; i++) {
+        next[i]->removed = map->servers[i].removed;
     }
     memcpy(route->servers, next, count * sizeof(struct route_server *));
     route->server_count = count;

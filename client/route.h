@@ -23,6 +23,7 @@ struct route_server {
     struct address address;
     char address_text[ADDRESS_TEXT_MAX];
     struct rpc_client *rpc; /* NULL until first needed */
+    bool removed;           /* it left the cluster and leads nothing */
     uint32_t silent;        /* calls in a row that ended without an answer while connected */
 };
 
@@ -46,6 +47,10 @@ struct route {
 void route_init(struct route *route, uv_loop_t *loop, unsigned *closing);
 /* Starts to close all connections; `*closing` falls to 0 when the loop ran long enough. */
 void route_close(struct route *route);
+
+/* The same, and the route can take another cluster's map. What its partitions were counts no more.
+ */
+void route_forget(struct route *route);
 
 bool route_is_ready(const struct route *route);
 /* Takes over a map unless it is older than the installed one. What a redirect taught of a newer

@@ -22,7 +22,9 @@ struct cairn_cursor {
     cairn_t *db;
     struct scan_range range;
     bool planned;
-    bool closed; /* frees itself when the last answer has come */
+    bool returned;    /* a pair was */
+    uint64_t cluster; /* that it was planned for */
+    bool closed;      /* frees itself when the last answer has come */
     bool moved;
     unsigned calls;
     uint32_t count, capacity;
@@ -156,6 +158,7 @@ static int plan(cairn_cursor_t *cursor)
         return CAIRN_ENOMEM;
     }
     cursor->planned = true;
+    cursor->cluster = route->cluster;
     return CAIRN_OK;
 }
 
@@ -269,6 +272,10 @@ static int fill(cairn_cursor_t *cursor, uint64_t deadline_ms)
         if (status != CAIRN_OK || missing == 0) {
             return status;
         }
+        if (db->cache.unconfirmed && managers_hopeless(db)) {
+            return error_set(&db->error, db->managers.status, "scan: %s",
+                             db->managers.error.message);
+        }
         uint64_t left_ms = client_left_ms(deadline_ms);
         if (left_ms == 0) {
             return fail(cursor, CAIRN_ETIMEDOUT, first_missing(cursor), "out of time: ");
@@ -312,11 +319,52 @@ static struct stream *smallest(const cairn_cursor_t *cursor, struct stream_pair 
 static int begin(cairn_cursor_t *cursor, uint64_t deadline_ms)
 {
     cairn_t *db = cursor->db;
+
+    (void)handle_cache_look(db);
     int status = managers_await(db, "scan", deadline_ms);
 
     if (status == CAIRN_OK && plan(cursor) != CAIRN_OK) {
         status = error_set(&db->error, CAIRN_ENOMEM, "scan: out of memory");
     }
+    return status;
+}
+
+/* What another process left in the shared segment was the map of a cluster that is no more, and no
+ * pair of it was returned: the streams end with the connections that are closed now. */
+static bool start_over(cairn_cursor_t *cursor, int code)
+{
+    cairn_t *db = cursor->db;
+
+    if (code != CAIRN_ECONFLICT || cursor->returned || cursor->cluster != db->route.cluster ||
+        !handle_cache_disown(db)) {
+        return false;
+    }
+    while (cursor->calls > 0) {
+        uv_run(&db->loop, UV_RUN_ONCE);
+    }
+    for (uint32_t i = 0; i < cursor->count; i++) {
+        stream_free(cursor->streams[i]);
+    }
+    cursor->count = 0;
+    cursor->planned = false;
+    return true;
+}
+
+/* Plans, and waits until every stream has a pair or ended. */
+static int go_on(cairn_cursor_t *cursor)
+{
+    uint64_t deadline_ms = client_deadline(cursor->db);
+    int status;
+
+    do {
+        status = cursor->planned ? CAIRN_OK : begin(cursor, deadline_ms);
+        if (status == CAIRN_OK && cursor->cluster != cursor->db->route.cluster) {
+            status = error_set(&cursor->db->error, CAIRN_ECONFLICT,
+                               "scan: the handle works with another cluster now");
+        } else if (status == CAIRN_OK) {
+            status = fill(cursor, deadline_ms);
+        }
+    } while (status != CAIRN_OK && start_over(cursor, status));
     return status;
 }
 
@@ -337,12 +385,7 @@ int cairn_scan_next(cairn_cursor_t *cursor, const void **key, size_t *key_length
         cursor->current = NULL;
     }
     if (!cursor->planned || any_missing(cursor)) {
-        uint64_t deadline_ms = client_deadline(cursor->db);
-
-        status = cursor->planned ? CAIRN_OK : begin(cursor, deadline_ms);
-        if (status == CAIRN_OK) {
-            status = fill(cursor, deadline_ms);
-        }
+        status = go_on(cursor);
         if (status != CAIRN_OK) {
             return status;
         }
@@ -351,6 +394,7 @@ int cairn_scan_next(cairn_cursor_t *cursor, const void **key, size_t *key_length
     if (cursor->current == NULL) {
         return CAIRN_ENOTFOUND;
     }
+    cursor->returned = true;
     *key = pair.key;
     *key_length = pair.key_length;
     *value = pair.value;

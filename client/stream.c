@@ -356,7 +356,9 @@ static void plan_retry(struct stream *stream, const struct outcome *outcome)
     cairn_t *db = stream->db;
 
     if (stream->rpc_status == CAIRN_OK && stream->status == SERVER_NOT_PRIMARY) {
-        (void)route_redirect(&db->route, stream->refused, &stream->redirect);
+        if (route_redirect(&db->route, stream->refused, &stream->redirect)) {
+            handle_cache_redirected(db, stream->refused);
+        }
     }
     /* The server may have lost more than the one partition that it named. */
     if (outcome->refresh) {

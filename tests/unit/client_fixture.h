@@ -24,13 +24,21 @@
 #include "base/buffer.h"
 #include "base/check.h"
 #include "client/cairn.h"
+#include "proto/bucket.h"
+#include "proto/cache_rpc.h"
 #include "proto/manager_rpc.h"
 #include "proto/map.h"
 #include "proto/partition.h"
 #include "proto/server_rpc.h"
 #include "rpc/server.h"
 
-enum { FAKE_SERVERS = 3, FAKE_PARTITIONS = 8, FAKE_PAIRS = 4096, FAKE_SCRIPT = 64 };
+enum {
+    FAKE_SERVERS = 3,
+    FAKE_PARTITIONS = 8,
+    FAKE_PAIRS = 4096,
+    FAKE_SCRIPT = 64,
+    FAKE_LEASE_MS = 60000,
+};
 
 enum fake_action {
     FAKE_BEHAVE,
@@ -57,12 +65,26 @@ struct fake_session {
     uint64_t version;
 };
 
+/* What a server knows of the host whose agent has a session with it: the last that was opened. */
+struct fake_host {
+    uint64_t session;       /* 0: none */
+    uint64_t lease_ms;      /* granted each time; 0: sessions are refused (CACHE_OFF) */
+    uint64_t expires_in_ms; /* of all values */
+    bool refuse;            /* grants nothing */
+    unsigned opened, renewed, closed, granted;
+    struct rpc_call *listening; /* the LISTEN that waits */
+    uint64_t number, answered;  /* of the last batch; as the agent said */
+    uint32_t bucket;            /* of the batch that waits to be sent */
+    bool waiting;
+};
+
 struct fake;
 struct fake_server {
     struct fake *fake;
     uint32_t id;
     struct rpc_server *rpc;
-    struct rpc_service service;
+    struct rpc_service services[2];
+    struct fake_host host;
     struct address address;
     int script[FAKE_SCRIPT];
     unsigned script_length, script_at;
@@ -81,6 +103,8 @@ struct fake {
     pthread_mutex_t mutex;
     uv_loop_t loop;
     uv_async_t stop;
+    uv_async_t poke; /* sends batches, drops servers */
+    bool drop[FAKE_SERVERS];
     struct fake_server servers[FAKE_SERVERS];
     struct rpc_server *manager;
     struct rpc_service manager_service;
@@ -267,6 +291,17 @@ static inline void fake_finish(struct fake_server *server, int action, struct rp
     }
 }
 
+static inline void fake_grant(struct fake_server *server, const get_args *args, get_found *found)
+{
+    struct fake_host *host = &server->host;
+
+    found->expires_in_ms = host->expires_in_ms;
+    if (args->cache_session != 0 && args->cache_session == host->session && !host->refuse) {
+        found->granted = args->cache_session;
+        host->granted++;
+    }
+}
+
 static inline void fake_on_get(void *context, struct rpc_call *call, const void *data)
 {
     struct fake_server *server = context;
@@ -287,6 +322,7 @@ static inline void fake_on_get(void *context, struct rpc_call *call, const void 
             result.get_result_u.found.key_version = pair->version;
             result.get_result_u.found.value =
                 (struct view){(const uint8_t *)pair->value, pair->value_length};
+            fake_grant(server, args, &result.get_result_u.found);
         }
     } else {
         result.get_result_u.message = view_of_text("scripted");
@@ -511,13 +547,125 @@ static const rpc_handler fake_server_handlers[] = {
     fake_on_delete, fake_on_scan, fake_on_status, fake_on_retire,
 };
 
+/* --- the host's sessions ------------------------------------------------------------------------
+ */
+
+static inline void fake_keep(struct rpc_call *call)
+{
+    CHECK(fake_kept.count < 1024);
+    fake_kept.calls[fake_kept.count++] = call;
+}
+
+static inline void fake_on_cache_open(void *context, struct rpc_call *call, const void *data)
+{
+    struct fake_server *server = context;
+    struct fake_host *host = &server->host;
+    const cache_open_args *args = data;
+    cache_lease lease = {host->lease_ms > 0 ? CACHE_OK : CACHE_OFF, host->lease_ms};
+
+    pthread_mutex_lock(&server->fake->mutex);
+    host->opened++;
+    if (args->cluster != server->fake->cluster) {
+        lease = (cache_lease){CACHE_WRONG_CLUSTER, 0};
+    } else if (host->lease_ms > 0) {
+        host->session = args->session;
+        host->number = 0;
+    }
+    rpc_reply(call, &lease);
+    pthread_mutex_unlock(&server->fake->mutex);
+}
+
+static inline void fake_on_cache_renew(void *context, struct rpc_call *call, const void *data)
+{
+    struct fake_server *server = context;
+    struct fake_host *host = &server->host;
+    const cache_renew_args *args = data;
+    bool known = host->session == args->session && host->session != 0;
+    cache_lease lease = {known ? CACHE_OK : CACHE_CLOSED, known ? host->lease_ms : 0};
+
+    pthread_mutex_lock(&server->fake->mutex);
+    host->renewed++;
+    rpc_reply(call, &lease);
+    pthread_mutex_unlock(&server->fake->mutex);
+}
+
+static inline void fake_send_batch(struct fake_server *server)
+{
+    struct fake_host *host = &server->host;
+
+    if (host->waiting && host->listening != NULL) {
+        const cache_batch batch = {.status = CACHE_OK,
+                                   .number = ++host->number,
+                                   .buckets = {.buckets_len = 1, .buckets_val = &host->bucket}};
+        host->waiting = false;
+        rpc_reply(host->listening, &batch);
+        host->listening = NULL;
+    }
+}
+
+static inline void fake_on_cache_listen(void *context, struct rpc_call *call, const void *data)
+{
+    struct fake_server *server = context;
+    struct fake_host *host = &server->host;
+    const cache_listen_args *args = data;
+
+    pthread_mutex_lock(&server->fake->mutex);
+    if (args->session != host->session) {
+        const cache_batch batch = {.status = CACHE_CLOSED};
+        rpc_reply(call, &batch);
+    } else {
+        if (host->listening != NULL) {
+            fake_keep(host->listening);
+        }
+        host->listening = call;
+        host->answered = args->answered;
+        fake_send_batch(server);
+    }
+    pthread_mutex_unlock(&server->fake->mutex);
+}
+
+static inline void fake_on_cache_close(void *context, struct rpc_call *call, const void *data)
+{
+    struct fake_server *server = context;
+    const cache_close_args *args = data;
+    const cache_closed closed = {CACHE_OK};
+
+    pthread_mutex_lock(&server->fake->mutex);
+    if (args->session == server->host.session) {
+        server->host.session = 0;
+        server->host.closed++;
+    }
+    rpc_reply(call, &closed);
+    pthread_mutex_unlock(&server->fake->mutex);
+}
+
+static const rpc_handler fake_cache_handlers[] = {
+    NULL, fake_on_cache_open, fake_on_cache_renew, fake_on_cache_listen, fake_on_cache_close,
+};
+
+static inline void fake_on_poke(uv_async_t *async)
+{
+    struct fake *fake = async->data;
+
+    pthread_mutex_lock(&fake->mutex);
+    for (uint32_t i = 0; i < FAKE_SERVERS; i++) {
+        fake_send_batch(&fake->servers[i]);
+        if (fake->drop[i]) {
+            fake->drop[i] = false;
+            fake_drop(&fake->servers[i]);
+        }
+    }
+    pthread_mutex_unlock(&fake->mutex);
+}
+
 static inline void fake_listen(struct fake_server *server)
 {
     struct error error = {0};
 
-    server->service = (struct rpc_service){&program_server, fake_server_handlers, server};
+    server->services[0] = (struct rpc_service){&program_server, fake_server_handlers, server};
+    server->services[1] = (struct rpc_service){&program_cache, fake_cache_handlers, server};
 
-    CHECK(rpc_server_listen(&server->fake->loop, &server->address, &server->service, 1, NULL,
+    CHECK(rpc_server_listen(&server->fake->loop, &server->address, server->services, 2, NULL,
                             &server->rpc, &error) == 0);
     server->address.port = rpc_server_port(server->rpc);
     server->relisten = false;
@@ -706,12 +854,16 @@ static inline void fake_on_stop(uv_async_t *async)
     }
     fake_kept.count = 0;
     for (uint32_t i = 0; i < FAKE_SERVERS; i++) {
+        if (fake->servers[i].host.listening != NULL) {
+            rpc_reply_error(fake->servers[i].host.listening, SYSTEM_ERR);
+        }
         if (fake->servers[i].rpc != NULL && !fake->servers[i].relisten && !fake->servers[i].gone) {
             rpc_server_close(fake->servers[i].rpc, fake_on_closed, fake);
         }
     }
     rpc_server_close(fake->manager, fake_on_closed, fake);
     uv_close((uv_handle_t *)async, NULL);
+    uv_close((uv_handle_t *)&fake->poke, NULL);
 }
 
 static inline void *fake_main(void *context)
@@ -738,8 +890,11 @@ static inline struct fake *fake_start(void)
     CHECK(uv_loop_init(&fake->loop) == 0);
     CHECK(uv_async_init(&fake->loop, &fake->stop, fake_on_stop) == 0);
     fake->stop.data = fake;
+    CHECK(uv_async_init(&fake->loop, &fake->poke, fake_on_poke) == 0);
+    fake->poke.data = fake;
     for (uint32_t i = 0; i < FAKE_SERVERS; i++) {
         fake->servers[i] = (struct fake_server){.fake = fake, .id = i, .address = local};
+        fake->servers[i].host.lease_ms = FAKE_LEASE_MS;
         fake_listen(&fake->servers[i]);
     }
     fake->manager_address = local;
@@ -770,13 +925,41 @@ static inline void fake_stop(struct fake *fake)
 
 static inline cairn_t *fake_client(const struct fake *fake, uint64_t timeout_ms)
 {
-    const struct cairn_options options = {.timeout_ms = timeout_ms};
+    const struct cairn_options options = {.timeout_ms = timeout_ms, .no_cache = 1};
     char text[ADDRESS_TEXT_MAX];
     cairn_t *db = NULL;
 
     assert_int_equal(cairn_open(address_format(&fake->manager_address, text), &options, &db),
                      CAIRN_OK);
     return db;
+}
+
+/* A counter, or anything else that the thread changes. */
+static inline unsigned fake_count(struct fake *fake, const unsigned *count)
+{
+    pthread_mutex_lock(&fake->mutex);
+    unsigned value = *count;
+    pthread_mutex_unlock(&fake->mutex);
+    return value;
+}
+
+/* The host's agent is told of a write to the bucket, now or when it listens. */
+static inline void fake_invalidate(struct fake *fake, uint32_t server, uint32_t bucket)
+{
+    pthread_mutex_lock(&fake->mutex);
+    fake->servers[server].host.bucket = bucket;
+    fake->servers[server].host.waiting = true;
+    pthread_mutex_unlock(&fake->mutex);
+    uv_async_send(&fake->poke);
+}
+
+/* All connections to the server break; it can be reached again at once. */
+static inline void fake_break(struct fake *fake, uint32_t server)
+{
+    pthread_mutex_lock(&fake->mutex);
+    fake->drop[server] = true;
+    pthread_mutex_unlock(&fake->mutex);
+    uv_async_send(&fake->poke);
 }
 
 /* What the server does with its next calls, one after another. */

@@ -132,7 +132,7 @@ static void test_after_a_lost_answer_only_the_harmless_is_repeated(void **state)
 
 static void test_no_manager_is_certainly_not_done(void **state)
 {
-    const struct cairn_options options = {.timeout_ms = SHORT_MS};
+    const struct cairn_options options = {.timeout_ms = SHORT_MS, .no_cache = 1};
     const struct admin_request request = {"admin drain", ADMIN_DRAIN, false, 0, 1, ""};
     struct admin_answer answer;
     cairn_t *db;

@@ -324,7 +324,7 @@ static void test_a_manager_without_a_map_is_waited_for(void **state)
 static void test_another_cluster_is_an_error_at_once(void **state)
 {
     struct fake *fake = *state;
-    const struct cairn_options other = {.timeout_ms = 0, .cluster = 78};
+    const struct cairn_options other = {.timeout_ms = 0, .cluster = 78, .no_cache = 1};
     char text[ADDRESS_TEXT_MAX];
     cairn_t *db;
 
@@ -343,7 +343,7 @@ static void test_another_cluster_is_an_error_at_once(void **state)
 static void test_any_manager_of_the_list_will_do(void **state)
 {
     struct fake *fake = *state;
-    const struct cairn_options options = {.timeout_ms = LONG_MS};
+    const struct cairn_options options = {.timeout_ms = LONG_MS, .no_cache = 1};
     char text[ADDRESS_TEXT_MAX];
     char list[2 * ADDRESS_TEXT_MAX + 16];
     cairn_t *db;
@@ -357,7 +357,7 @@ static void test_any_manager_of_the_list_will_do(void **state)
 
 static void test_no_manager_at_all_times_out(void **state)
 {
-    const struct cairn_options options = {.timeout_ms = SHORT_MS};
+    const struct cairn_options options = {.timeout_ms = SHORT_MS, .no_cache = 1};
     cairn_t *db;
 
     (void)state;
