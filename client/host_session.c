@@ -292,6 +292,7 @@ static bool carry_out(struct host_session *session, const cache_batch *batch)
             cache_invalidate(session->cache, bucket);
         }
     }
+    cache_add(session->cache, CACHE_INVALIDATIONS, batch->buckets.buckets_len);
     session->answered = batch->number;
     return true;
 }
