@@ -13,8 +13,10 @@ export LC_ALL=C
 BIN=${CAIRN_BIN:-}
 # The programs read their options from variables of these names too.
 unset "${!CAIRN_@}"
+# What the clients share in this host's memory is the demo's own.
+export CAIRN_CACHE_NAME=demo-$$ CAIRN_CACHE_SIZE=8M
 
-SERVERS=3 CLIENTS=3 CALLS=2000
+SERVERS=3 CLIENTS=3 CALLS=2000 READS=2000
 WORK= MANAGER= ADDRESSES=
 declare -A pids=()
 
@@ -30,6 +32,8 @@ cleanup() {
         end_of "${pids[$name]}"
     done
     [ -z "$WORK" ] || rm -rf "$WORK"
+    # Also one that no managers' list leads to, because its maker was interrupted.
+    rm -f /dev/shm/cairn-*"$CAIRN_CACHE_NAME"*
 }
 
 # Waits five seconds for a child's end, then kills it.
@@ -251,6 +255,80 @@ failover() {
     echo "server 0 is back, every partition has two copies again"
 }
 
+# The number that `cairn cache stat` gives for a name.
+cache_number() {
+    "$BIN"/cairn --manager "$MANAGER" --json cache stat 2>/dev/null |
+        sed -n "s/.*\"$1\": *\([0-9]*\).*/\1/p"
+}
+
+# Until the host's agent has a session with every server.
+wait_agent() {
+    local deadline=$((SECONDS + 30))
+    until [ "$(cache_number sessions)" = "$SERVERS" ]; do
+        kill -0 "${pids[agent]}" 2>/dev/null || fail "agent: $(tail -n 1 "$WORK/agent.log")"
+        [ "$SECONDS" -lt "$deadline" ] || fail "the agent has no sessions after 30 s"
+        sleep 0.05
+    done
+}
+
+# Two processes that read one key over and over.
+cached_readers() {
+    local i n
+    for ((n = 0; n < READS; n++)); do
+        echo "GET motd"
+    done >"$WORK/reads"
+    for i in 0 1; do
+        "$BIN"/cairn --manager "$MANAGER" workload <"$WORK/reads" >"$WORK/read.$i" 2>"$WORK/reader$i.log" &
+        pids[r$i]=$!
+    done
+    for i in 0 1; do
+        wait "${pids[r$i]}" || fail "reader $i: $(tail -n 1 "$WORK/reader$i.log")"
+        unset "pids[r$i]"
+    done
+    [ "$(sort -u "$WORK"/read.[01])" = "GET motd one" ] || fail "a reader got a wrong answer"
+    echo "2 processes read it $READS times each"
+    [ "$(cache_number hits)" -gt 0 ] || fail "nothing was read from the cache"
+    echo "reads were answered from this host's memory, without asking a server"
+}
+
+# A process that has the value cached reads it after each write of another process.
+seen_at_once() {
+    local i n answer
+    coproc READER { exec "$BIN"/cairn --manager "$MANAGER" workload 2>"$WORK/reader.log"; }
+    pids[reader]=$READER_PID
+    for ((i = 1; i <= 20; i++)); do
+        "$BIN"/cairn --manager "$MANAGER" put motd "$i" >/dev/null
+        for ((n = 0; n < 10; n++)); do
+            echo "GET motd" >&"${READER[1]}"
+            read -r answer <&"${READER[0]}"
+            [ "$answer" = "GET motd $i" ] || fail "after $i was written a reader got: $answer"
+        done
+    done
+    echo STOP >&"${READER[1]}"
+    wait "${pids[reader]}" || fail "the reader failed"
+    unset "pids[reader]"
+    echo "20 writes, each by another process: the reader's very next read saw it, each time"
+}
+
+shared_cache() {
+    say "The processes of a host share a cache; its agent keeps it true"
+    "$BIN"/cairn --manager "$MANAGER" agent </dev/null >"$WORK/agent.log" 2>&1 &
+    pids[agent]=$!
+    wait_agent
+    show put motd one
+    cached_readers
+    details show cache stat
+    say "A write revokes what is cached before it is acknowledged"
+    seen_at_once
+    say "The cache is only memory: it can be emptied or removed at any time"
+    details show cache clear
+    show get motd
+    kill -TERM "${pids[agent]}"
+    wait "${pids[agent]}" || fail "the agent: $(tail -n 1 "$WORK/agent.log")"
+    unset "pids[agent]"
+    details show cache unlink
+}
+
 manager_restart() {
     say "The manager is killed: healthy servers serve on"
     kill -KILL "${pids[m]}"
@@ -272,6 +350,7 @@ tour() {
     start_cluster
     details show status
     basics
+    shared_cache
     failover
     manager_restart
     say "A clean stop"

@@ -80,6 +80,16 @@ static bool is_current(const struct agent *agent)
 /* --- being the agent ----------------------------------------------------------------------------
  */
 
+/* `cairn agent` says what it does; a thread of a program that does something else says little. */
+static void tell(const struct agent *agent, const char *what)
+{
+    if (agent->stop != NULL) {
+        log_info("cache", "%s path=%s", what, agent->host->segment->path);
+    } else {
+        log_debug("cache", "%s path=%s", what, agent->host->segment->path);
+    }
+}
+
 /* C6: what was noted under the agent before is void before any session is opened. */
 static bool take_over(struct agent *agent)
 {
@@ -91,11 +101,10 @@ static bool take_over(struct agent *agent)
         return false;
     }
     agent_sessions_begin(agent);
-    uint64_t generation = cache_raise_generation(cache);
+    cache_raise_generation(cache);
     cache_open_entries(cache);
     cache_add(cache, CACHE_AGENTS, 1);
-    log_debug("cache", "agent of the host path=%s generation=%llu", agent->host->segment->path,
-              (unsigned long long)generation);
+    tell(agent, "agent of this host");
     return true;
 }
 
@@ -123,14 +132,20 @@ static void leave(struct agent *agent)
         turn(agent, end_ms - now_ms);
         now_ms = clock_now_ms();
     }
+    tell(agent, "left");
 }
 
 static void run(struct agent *agent)
 {
     struct segment *segment = agent->host->segment;
+    bool told = false;
 
     while (!shall_leave(agent) && is_current(agent)) {
         if (!segment_try_lock_agent(segment)) {
+            if (!told) {
+                tell(agent, "stands by: another process is the agent");
+                told = true;
+            }
             turn(agent, STANDBY_MS);
             continue;
         }

@@ -52,19 +52,41 @@ static bool is_any_known(const char *managers, struct error *error)
     return known;
 }
 
-static int open_handle(struct cli *cli, bool is_workload, bool one_shot)
+/* How a command uses its handle. */
+struct usage {
+    bool endless;   /* waits for ever unless told otherwise */
+    bool one_shot;  /* too short-lived to be worth an agent */
+    bool on_memory; /* is about this host's memory: reads no keys, and may need no manager */
+};
+
+static struct usage usage_of(const char *command)
+{
+    bool is_workload = strcmp(command, "workload") == 0;
+    bool is_agent = strcmp(command, "agent") == 0;
+
+    return (struct usage){
+        .endless = is_workload || is_agent,
+        .one_shot = !is_workload && strcmp(command, "shell") != 0,
+        .on_memory = is_agent || strcmp(command, "cache") == 0,
+    };
+}
+
+static int open_handle(struct cli *cli, const struct usage *usage)
 {
     struct error error = {0};
 
-    if (!cli->options.timeout_given && !is_workload) {
+    if (!cli->options.timeout_given && !usage->endless) {
         cli->options.timeout_ms = TIMEOUT_DEFAULT_MS;
     }
-    if (one_shot && !is_any_known(cli->options.managers, &error)) {
+    if (usage->one_shot && !usage->on_memory && !is_any_known(cli->options.managers, &error)) {
         return cli_error(CLI_INVALID, "%s", error.message);
     }
     const struct cairn_options options = {
         .timeout_ms = cli->options.timeout_ms,
-        .no_cache = cli->options.no_cache,
+        .no_cache = cli->options.no_cache || usage->on_memory,
+        .cache_bytes = cli->options.cache_bytes,
+        .cache_name = cli->options.cache_name,
+        .no_agent = usage->one_shot,
     };
     int status = cairn_open(cli->options.managers, &options, &cli->db);
     if (status != CAIRN_OK) {
@@ -76,12 +98,11 @@ static int open_handle(struct cli *cli, bool is_workload, bool one_shot)
 static int run(struct cli *cli, struct cli_words *words)
 {
     choose_command(words);
-    bool is_workload = strcmp(words->words[0], "workload") == 0;
-    bool one_shot = !is_workload && strcmp(words->words[0], "shell") != 0;
+    struct usage usage = usage_of(words->words[0]);
     int code = cli_check(cli, words);
 
     if (code == CLI_DONE) {
-        code = open_handle(cli, is_workload, one_shot);
+        code = open_handle(cli, &usage);
     }
     if (code == CLI_DONE) {
         code = cli_run(cli, words);

@@ -9,6 +9,7 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/options.h"
 #include "client/cairn.h"
 
 enum cli_exit {
@@ -27,6 +28,9 @@ struct cli_options {
     bool if_version_given, ttl_given, limit_given, with_version;
     uint64_t from;
     bool from_given, dry_run, no_wait, accept_data_loss;
+    uint64_t cache_bytes;
+    bool cache_bytes_given, watch, all;
+    const char *cache_name; /* NULL: the usual one */
 };
 
 struct cli {
@@ -51,6 +55,11 @@ int cli_options_parse(struct cli_options *options, int argc, char **argv, bool i
  * those it does, separated by spaces. */
 int cli_options_check(const struct cli_options *options, const char *command, const char *takes,
                       struct error *error);
+
+/* --- cli_help.c ------------------------------------------------------------------------------ */
+
+/* What --help says, by the command in argv. */
+const struct options_usage *cli_usage(int argc, char **argv);
 
 /* --- cli_output.c --------------------------------------------------------------------------- */
 
@@ -88,6 +97,21 @@ int cli_admin(struct cli *cli, const struct cli_words *words);
 /* The same as of cli_check, for the words behind `admin`. */
 int cli_admin_check(const struct cli *cli, const struct cli_words *words);
 
+/* --- cli_cache.c, cli_cache_stat.c, cli_agent.c ----------------------------------------------- */
+
+struct segment; /* client/segment.h */
+
+int cli_cache(struct cli *cli, const struct cli_words *words);
+/* The same as of cli_check, for the words behind `cache`. */
+int cli_cache_check(const struct cli *cli, const struct cli_words *words);
+/* Opens this host's segment of the handle's cluster, for `command` in messages. CLI_DONE, or after
+ * an error line CLI_NEGATIVE if there is none, CLI_INVALID if nobody knows the cluster. */
+int cli_cache_open(struct cli *cli, const char *command, struct segment **segment);
+/* Prints what is in the segment: once, or each `watch_ms` what happened meanwhile, until
+ * interrupted. Releases the segment. */
+int cli_cache_stat(struct cli *cli, struct segment *segment, uint64_t watch_ms);
+int cli_agent(struct cli *cli, const struct cli_words *words);
+
 /* --- cli_workload.c, cli_shell.c
  * ------------------------------------------------------------------ */
 
@@ -104,6 +128,8 @@ void cli_signal_release(void);
 int cli_signal_caught(void);
 /* Forgets it. */
 void cli_signal_clear(void);
+/* It as a flag for others to look at. */
+const volatile int *cli_signal_flag(void);
 /* Waits until `fd` can be read. False when a signal came first. */
 bool cli_signal_wait(int fd);
 

@@ -17,6 +17,7 @@ struct command {
     const char *arguments;
     const char *options;
     int (*run)(struct cli *cli, const struct cli_words *words);
+    bool top_only; /* not in the shell */
 };
 
 int cli_argument(const struct cli *cli, const char *text, struct buffer *out, const char *what)
@@ -255,16 +256,18 @@ static int run_shell(struct cli *cli, const struct cli_words *words)
 }
 
 static const struct command commands[] = {
-    {"put", 2, 2, "KEY VALUE", "if-version ttl", run_put},
-    {"get", 1, 1, "KEY", "with-version", run_get},
-    {"swap", 2, 2, "KEY VALUE", "", run_swap},
-    {"delete", 1, -1, "KEY...", "", run_delete},
-    {"scan", 2, 2, "FROM TO", "limit", cli_scan},
-    {"status", 0, 0, "", "", cli_status},
+    {"put", 2, 2, "KEY VALUE", "if-version ttl", run_put, false},
+    {"get", 1, 1, "KEY", "with-version", run_get, false},
+    {"swap", 2, 2, "KEY VALUE", "", run_swap, false},
+    {"delete", 1, -1, "KEY...", "", run_delete, false},
+    {"scan", 2, 2, "FROM TO", "limit", cli_scan, false},
+    {"status", 0, 0, "", "", cli_status, false},
     {"admin", 1, -1, "a command: see cairn admin --help", "dry-run no-wait accept-data-loss from",
-     cli_admin},
-    {"workload", 0, 0, "", "", run_workload},
-    {"shell", 0, 0, "", "", run_shell},
+     cli_admin, false},
+    {"cache", 1, -1, "a command: see cairn cache --help", "watch all", cli_cache, false},
+    {"agent", 0, 0, "", "", cli_agent, true},
+    {"workload", 0, 0, "", "", run_workload, true},
+    {"shell", 0, 0, "", "", run_shell, true},
 };
 
 const char *cli_command_name(size_t index)
@@ -275,8 +278,7 @@ const char *cli_command_name(size_t index)
 static const struct command *find_command(const struct cli *cli, const char *name)
 {
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-        bool nests = commands[i].run == run_workload || commands[i].run == run_shell;
-        if (strcmp(commands[i].name, name) == 0 && !(nests && cli->in_shell)) {
+        if (strcmp(commands[i].name, name) == 0 && !(commands[i].top_only && cli->in_shell)) {
             return &commands[i];
         }
     }
@@ -301,6 +303,9 @@ int cli_check(const struct cli *cli, const struct cli_words *words)
     }
     if (cli_options_check(&cli->options, command->name, command->options, &error) != CAIRN_OK) {
         return cli_error(CLI_INVALID, "%s", error.message);
+    }
+    if (command->run == cli_cache) {
+        return cli_cache_check(cli, words);
     }
     return command->run == cli_admin ? cli_admin_check(cli, words) : CLI_DONE;
 }

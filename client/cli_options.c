@@ -1,5 +1,6 @@
 /* The program's options: one table for all commands, so that options may stand anywhere. */
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,68 +8,12 @@
 #include "base/check.h"
 #include "base/options.h"
 #include "client/cli.h"
+#include "client/segment.h"
 #include "proto/limits.h"
 
-enum { SPECS_MAX = 20 };
+enum { SPECS_MAX = 24 };
 
-static const char summary[] =
-    "Usage: cairn [OPTION]... COMMAND [ARGUMENT]...\n"
-    "Talks to a Cairn cluster.\n"
-    "\n"
-    "Commands:\n"
-    "  put KEY VALUE     write; prints `PUT KEY found` or `PUT KEY not_found` (whether it "
-    "existed)\n"
-    "  get KEY           print the value and a newline\n"
-    "  swap KEY VALUE    write; prints the old value, or `null`\n"
-    "  delete KEY...     remove; prints how many existed\n"
-    "  scan FROM TO      print KEY<TAB>VALUE lines, both ends inclusive; '' leaves an end open\n"
-    "  status            print the cluster: servers, partitions, primaries, epochs, lag\n"
-    "  admin COMMAND     move partitions, drain, add and remove servers: see cairn admin --help\n"
-    "  workload          calls from stdin, one a line, answers on stdout; the default if stdin is\n"
-    "                    no terminal\n"
-    "  shell             interactive; the default on a terminal\n"
-    "  help              print this\n"
-    "\n"
-    "A VALUE of `-` is read from stdin. Keys have 1 to 480 bytes, values up to 1048576.\n";
-
-static const char epilog[] =
-    "With --hex keys and values are hexadecimal, as arguments and in what is printed; a VALUE of\n"
-    "`-` still reads raw bytes. With --json bytes that are no UTF-8 are hexadecimal in a member\n"
-    "named key_hex or value_hex. Workload mode has its own format whatever --json and --hex say; "
-    "a\n"
-    "value or key in it that is no printable ASCII word is printed with \\xNN for each such byte\n"
-    "and for each backslash.\n"
-    "\n"
-    "Exit status: 0 done; 1 not found, or version mismatch; 2 invalid input, or a needed resource\n"
-    "or server is unavailable; 3 timed out or outcome unknown; 130 and 143 after SIGINT and\n"
-    "SIGTERM. In workload mode: 0 after STOP; at the end of the input 0, or what the last failed\n"
-    "call would have given.\n";
-
-static const char admin_summary[] =
-    "Usage: cairn [OPTION]... admin COMMAND [ARGUMENT]...\n"
-    "Asks the manager to change where a cluster's copies are. Repeating a command is harmless.\n"
-    "\n"
-    "Commands:\n"
-    "  move PARTITION SERVER    that server shall lead the partition\n"
-    "  drain SERVER             move all copies away from it and place none there\n"
-    "  undrain SERVER           copies may be placed there again\n"
-    "  add-server HOST:PORT     one more server, with the next id, which is printed\n"
-    "  remove-server SERVER     take a drained server out; its id is never used again\n"
-    "  rebalance                spread copies and primaries evenly\n"
-    "  unsafe-recover PARTITION --accept-data-loss [--from SERVER]\n"
-    "                           go on with one copy when all others are lost for good: what only\n"
-    "                           they hold is gone. Their servers must be off and stay off\n"
-    "\n"
-    "move, drain and rebalance wait until it is done and say on stderr how much is left, for as\n"
-    "long as it takes or --timeout says; the manager carries on if they are ended.\n";
-
-static const char admin_epilog[] =
-    "With --json: {\"dry_run\", \"message\", \"moves\": [{\"partition\", \"from\", \"to\", "
-    "\"leads\"}],\n\"server\" (add-server, unsafe-recover), \"moving\" (after waiting: partitions "
-    "still to move)}.\n"
-    "\n"
-    "Exit status: 0 done; 2 refused, invalid, or the manager is unavailable; 3 timed out,\n"
-    "interrupted while waiting, or outcome unknown.\n";
+#define CACHE_SIZE_MAX (UINT64_C(1) << 40)
 
 /* Copies a table behind what is there already; returns how many there are then. */
 static size_t add_specs(struct option_spec *specs, size_t count, const struct option_spec *more,
@@ -153,6 +98,22 @@ static size_t add_admin_specs(struct cli_options *o, struct option_spec *specs, 
     return add_specs(specs, count, here, sizeof(here) / sizeof(here[0]));
 }
 
+static size_t add_cache_specs(struct cli_options *o, struct option_spec *specs, size_t count)
+{
+    const struct option_spec here[] = {
+        {.name = "watch",
+         .kind = OPTION_FLAG,
+         .target = &o->watch,
+         .help = "cache stat: print what happens, until interrupted"},
+        {.name = "all",
+         .kind = OPTION_FLAG,
+         .target = &o->all,
+         .help = "cache unlink: every cache of this user"},
+    };
+
+    return add_specs(specs, count, here, sizeof(here) / sizeof(here[0]));
+}
+
 /* Where the shell is connected does not change within it. */
 static size_t add_connection_specs(struct cli_options *o, struct option_spec *specs, size_t count)
 {
@@ -172,6 +133,18 @@ static size_t add_connection_specs(struct cli_options *o, struct option_spec *sp
          .kind = OPTION_FLAG,
          .target = &o->no_cache,
          .help = "do not use the host's shared cache"},
+        {.name = "cache-size",
+         .kind = OPTION_BYTES,
+         .target = &o->cache_bytes,
+         .maximum = CACHE_SIZE_MAX,
+         .value = "BYTES",
+         .given = &o->cache_bytes_given,
+         .help = "of the shared cache, if this process creates it; 0: use none"},
+        {.name = "cache-name",
+         .kind = OPTION_STRING,
+         .target = &o->cache_name,
+         .value = "NAME",
+         .help = "share a cache only with those who give the same name"},
     };
 
     return add_specs(specs, count, here, sizeof(here) / sizeof(here[0]));
@@ -182,40 +155,46 @@ static size_t fill_specs(struct cli_options *o, bool in_shell, struct option_spe
     size_t count = add_data_specs(o, specs, 0);
 
     count = add_admin_specs(o, specs, count);
+    count = add_cache_specs(o, specs, count);
     return in_shell ? count : add_connection_specs(o, specs, count);
 }
 
-/* The first word that names a command, wherever the options stand. */
-static bool about_admin_only(int argc, char **argv)
+/* What the table of options cannot say of the cache's. */
+static int check_cache(struct cli_options *options, struct error *error)
 {
-    for (int i = 1; i < argc; i++) {
-        const char *name;
+    const char *name = options->cache_name;
 
-        for (size_t k = 0; (name = cli_command_name(k)) != NULL; k++) {
-            if (strcmp(argv[i], name) == 0) {
-                return strcmp(name, "admin") == 0;
-            }
-        }
+    if (options->cache_bytes_given && options->cache_bytes == 0) {
+        options->no_cache = true;
+    } else if (options->cache_bytes_given && options->cache_bytes < CACHE_BYTES_MIN) {
+        return error_set(error, CAIRN_EINVAL,
+                         "cache-size: %" PRIu64 " bytes: less than %dM, the least; 0: no cache",
+                         options->cache_bytes, CACHE_BYTES_MIN >> 20);
     }
-    return false;
+    if (name != NULL && (strlen(name) > SEGMENT_NAME_LIMIT ||
+                         strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                      "0123456789_.-") != strlen(name))) {
+        return error_set(error, CAIRN_EINVAL,
+                         "cache-name: '%.64s' is not 1 to %d letters, digits, '_', '.', '-'", name,
+                         SEGMENT_NAME_LIMIT);
+    }
+    return CAIRN_OK;
 }
 
 int cli_options_parse(struct cli_options *options, int argc, char **argv, bool in_shell,
                       struct cli_words *words, bool *leave, struct error *error)
 {
-    static const struct options_usage general = {"cairn", summary, epilog};
-    static const struct options_usage admin = {"cairn", admin_summary, admin_epilog};
-    bool about_admin = !in_shell && about_admin_only(argc, argv);
     struct option_spec specs[SPECS_MAX];
     enum options_result result = OPTIONS_RUN;
     size_t count = fill_specs(options, in_shell, specs);
 
     words->count = 0;
     words->words = argv + 1;
-    int status = options_parse(about_admin ? &admin : &general, specs, count, argc, argv, false,
-                               &words->count, &result, error);
+    const struct options_usage *usage = cli_usage(in_shell ? 0 : argc, argv);
+    int status =
+        options_parse(usage, specs, count, argc, argv, false, &words->count, &result, error);
     *leave = result == OPTIONS_EXIT;
-    return status;
+    return status != CAIRN_OK ? status : check_cache(options, error);
 }
 
 static bool takes_option(const char *takes, const char *name)
@@ -260,6 +239,8 @@ int cli_options_check(const struct cli_options *options, const char *command, co
         {"no-wait", options->no_wait},
         {"accept-data-loss", options->accept_data_loss},
         {"from", options->from_given},
+        {"watch", options->watch},
+        {"all", options->all},
     };
 
     for (size_t i = 0; i < sizeof(given) / sizeof(given[0]); i++) {

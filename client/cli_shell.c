@@ -30,6 +30,7 @@ static const char help_text[] =
     "scan FROM TO [--limit N]                         print pairs; '' leaves an end open\n"
     "status                                           print the cluster\n"
     "admin COMMAND ...                                see cairn admin --help\n"
+    "cache stat|clear|unlink                          this host's shared cache\n"
     "help                                             print this\n"
     "exit, quit, Ctrl-D                               leave\n"
     "\n"
@@ -65,8 +66,14 @@ static const char *word_at(size_t index)
 
 static bool is_offered(const char *word, const char *begun, size_t length)
 {
-    return strncmp(word, begun, length) == 0 && strcmp(word, "workload") != 0 &&
-           strcmp(word, "shell") != 0;
+    static const char *const not_here[] = {"agent", "workload", "shell"};
+
+    for (size_t i = 0; i < sizeof(not_here) / sizeof(not_here[0]); i++) {
+        if (strcmp(word, not_here[i]) == 0) {
+            return false;
+        }
+    }
+    return strncmp(word, begun, length) == 0;
 }
 
 /* Completes the first word: all that the candidates share, and a space if there is but one. */

@@ -59,6 +59,11 @@ int cli_signal_caught(void)
     return caught;
 }
 
+const volatile int *cli_signal_flag(void)
+{
+    return &caught;
+}
+
 void cli_signal_clear(void)
 {
     char byte;
