@@ -144,6 +144,14 @@ const struct cache *handle_cache_segment(const cairn_t *db)
 /* --- reading ------------------------------------------------------------------------------------
  */
 
+static void look_after_agent(struct handle_cache *cache)
+{
+    if (!cache->no_agent && !cache->asked_agent && cache->gets == AGENT_GETS) {
+        cache->asked_agent = true;
+        host_want_agent(cache->host);
+    }
+}
+
 const struct cache_copy *handle_cache_get(cairn_t *db, const void *key, size_t length,
                                           uint64_t hash)
 {
@@ -155,17 +163,10 @@ const struct cache_copy *handle_cache_get(cairn_t *db, const void *key, size_t l
     }
     if (++cache->hits == HITS_TOGETHER) {
         add_hits(cache);
+        cache->gets = AGENT_GETS;
+        look_after_agent(cache);
     }
     return cache->copy;
-}
-
-static void look_after_agent(struct handle_cache *cache)
-{
-    cache->gets += cache->gets < AGENT_GETS;
-    if (!cache->no_agent && !cache->asked_agent && cache->gets == AGENT_GETS) {
-        cache->asked_agent = true;
-        host_want_agent(cache->host);
-    }
 }
 
 void handle_cache_missed(cairn_t *db)
@@ -176,6 +177,7 @@ void handle_cache_missed(cairn_t *db)
         handle_cache_close(db);
     }
     attach(db);
+    cache->gets += cache->gets < AGENT_GETS;
     if (is_ours(cache)) {
         add_hits(cache);
         cache_add(host_cache(cache->host), CACHE_MISSES, 1);

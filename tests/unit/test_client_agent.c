@@ -1,0 +1,288 @@
+/* The agent of a host: who is it, how it comes and how it goes (ARCHITECTURE.md C6). */
+#include "tests/unit/shared_fixture.h"
+
+#include <pthread.h>
+#include <sys/wait.h>
+
+#include "client/host.h"
+
+/* A process of its own that becomes the agent, and lives until it is killed or `go` is closed. */
+struct child {
+    pid_t pid;
+    int go;
+};
+
+static void be_child(const char *managers, int ready, int go)
+{
+    char byte = 0;
+
+    alarm(60);
+    cairn_t *db = shared_open_at(managers, 0);
+    for (int i = 0; i < 9; i++) {
+        char value[8];
+        (void)fake_get(db, "nothing", value, sizeof(value));
+    }
+    for (uint32_t i = 0; i < FAKE_SERVERS; i++) {
+        shared_await_live(db, i, true);
+    }
+    CHECK(write(ready, &byte, 1) == 1);
+    (void)!read(go, &byte, 1);
+    cairn_close(db);
+    _exit(0);
+}
+
+static struct child start_child(const struct fake *fake)
+{
+    char text[ADDRESS_TEXT_MAX];
+    int ready[2];
+    int go[2];
+    char byte;
+
+    address_format(&fake->manager_address, text);
+    CHECK(pipe(ready) == 0 && pipe(go) == 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(go[1]);
+        be_child(text, ready[1], go[0]);
+    }
+    close(ready[1]);
+    close(go[0]);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+    return (struct child){pid, go[1]};
+}
+
+static int end_child(struct child child, int signal_number)
+{
+    int status = 0;
+
+    if (signal_number != 0) {
+        kill(child.pid, signal_number);
+    }
+    close(child.go);
+    assert_int_equal(waitpid(child.pid, &status, 0), child.pid);
+    return status;
+}
+
+static uint64_t generation(const cairn_t *db)
+{
+    struct cache_stat stat;
+
+    cache_stat(handle_cache_segment(db), clock_now_ms(), &stat);
+    return stat.generation;
+}
+
+static uint64_t session(struct fake *fake, uint32_t server)
+{
+    pthread_mutex_lock(&fake->mutex);
+    uint64_t number = fake->servers[server].host.session;
+    pthread_mutex_unlock(&fake->mutex);
+    return number;
+}
+
+/* A process whose own agent never gets the lock reads what the other's agent keeps valid. */
+static void test_another_process_is_the_agent(void **state)
+{
+    struct fake *fake = *state;
+    struct child child = start_child(fake);
+    cairn_t *db = shared_open(fake, 0);
+    char key[32];
+
+    shared_agent(fake, db);
+    shared_warm(fake, db, 1, fake_key(fake, 1, 1, key), "v");
+    for (uint32_t i = 0; i < FAKE_SERVERS; i++) {
+        assert_int_equal(fake_count(fake, &fake->servers[i].host.opened), 1);
+    }
+    cairn_close(db);
+    assert_int_equal(end_child(child, 0), 0);
+}
+
+/* C6: who takes over raises the generation, so that nothing noted under the former agent counts. */
+static void test_a_killed_agent_is_followed_by_one_who_stands_by(void **state)
+{
+    struct fake *fake = *state;
+    struct child child = start_child(fake);
+    cairn_t *db = shared_open(fake, 0);
+    char key[32];
+
+    shared_agent(fake, db);
+    shared_warm(fake, db, 1, fake_key(fake, 1, 1, key), "v");
+    uint64_t before = generation(db);
+    uint64_t number = session(fake, 1);
+    assert_int_equal(WTERMSIG(end_child(child, SIGKILL)), SIGKILL);
+    for (uint32_t i = 0; i < FAKE_SERVERS; i++) {
+        shared_await(fake, &fake->servers[i].host.opened, 2);
+    }
+    assert_true(generation(db) > before);
+    assert_true(session(fake, 1) != number);
+    shared_await_live(db, 1, true);
+    assert_true(shared_asks(fake, db, 1, key, "v"));
+    shared_warm(fake, db, 1, fake_key(fake, 1, 2, key), "w");
+    cairn_close(db);
+}
+
+/* C6: and the servers know at once, so that no write waits for the end of a lease. */
+static void test_an_agent_that_leaves_closes_its_sessions(void **state)
+{
+    struct fake *fake = *state;
+    cairn_t *db = shared_open(fake, 0);
+    cairn_t *other = shared_open(fake, 1);
+    char key[32];
+
+    shared_agent(fake, db);
+    shared_warm(fake, db, 1, fake_key(fake, 1, 1, key), "v");
+    uint64_t before = generation(db);
+    cairn_close(other);
+    for (uint32_t i = 0; i < FAKE_SERVERS; i++) {
+        assert_int_equal(fake_count(fake, &fake->servers[i].host.closed), 0);
+    }
+    cairn_close(db);
+    for (uint32_t i = 0; i < FAKE_SERVERS; i++) {
+        assert_int_equal(fake_count(fake, &fake->servers[i].host.closed), 1);
+    }
+    db = shared_open(fake, 1);
+    assert_true(generation(db) > before);
+    for (uint32_t i = 0; i < FAKE_SERVERS; i++) {
+        assert_false(shared_is_live(db, i));
+    }
+    assert_true(shared_asks(fake, db, 1, key, "v"));
+    cairn_close(db);
+}
+
+/* The lock of a parent's agent must not live on in its children. */
+static void test_a_child_does_not_keep_the_agents_lock(void **state)
+{
+    struct fake *fake = *state;
+    cairn_t *db = shared_open(fake, 0);
+    int go[2];
+    char byte;
+
+    shared_agent(fake, db);
+    assert_int_equal(pipe(go), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(go[1]);
+        (void)!read(go[0], &byte, 1);
+        _exit(0);
+    }
+    close(go[0]);
+    cairn_close(db);
+    db = shared_open(fake, 0);
+    assert_false(segment_has_agent(db->cache.host->segment));
+    shared_agent(fake, db);
+    assert_true(segment_has_agent(db->cache.host->segment));
+    cairn_close(db);
+    close(go[1]);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+/* A server that takes no sessions keeps nobody from the others, and is asked on. */
+static void test_a_server_that_grants_nothing_stops_nobody(void **state)
+{
+    struct fake *fake = *state;
+    cairn_t *db = shared_open(fake, 0);
+    char key[32];
+    char value[8];
+
+    fake->servers[1].host.lease_ms = 0;
+    fake_key(fake, 0, 99, key);
+    for (int i = 0; i < 9; i++) {
+        assert_int_equal(fake_get(db, key, value, sizeof(value)), CAIRN_ENOTFOUND);
+    }
+    shared_await_live(db, 0, true);
+    shared_await_live(db, 2, true);
+    shared_await(fake, &fake->servers[1].host.opened, 1);
+    assert_false(shared_is_live(db, 1));
+    shared_warm(fake, db, 2, fake_key(fake, 2, 1, key), "v");
+    assert_int_equal(fake_put(db, fake_key(fake, 1, 1, key), "w"), CAIRN_OK);
+    assert_true(shared_asks(fake, db, 1, key, "w"));
+    cairn_close(db);
+}
+
+struct runner {
+    struct host *host;
+    volatile int stop;
+    pthread_t thread;
+};
+
+static void *run_agent(void *context)
+{
+    struct runner *runner = context;
+
+    CHECK(host_run_agent(runner->host, &runner->stop) == CAIRN_OK);
+    return NULL;
+}
+
+/* For `cairn agent`: also when the segment is replaced under it. */
+static void test_an_agent_runs_in_the_calling_thread(void **state)
+{
+    struct fake *fake = *state;
+    cairn_t *db = shared_open(fake, 1);
+    char text[ADDRESS_TEXT_MAX];
+    const struct host_options options = {address_format(&fake->manager_address, text), shared_name,
+                                         SHARED_BYTES};
+    struct runner runner = {.host = host_get(&options, fake->cluster)};
+    char key[32];
+
+    assert_non_null(runner.host);
+    assert_int_equal(pthread_create(&runner.thread, NULL, run_agent, &runner), 0);
+    /* There was no map: the agent asked the manager itself. */
+    assert_int_equal(fake_put(db, "k", "v"), CAIRN_OK);
+    shared_await_live(db, 1, true);
+    shared_warm(fake, db, 1, fake_key(fake, 1, 1, key), "v");
+    unsigned opened = fake_count(fake, &fake->servers[1].host.opened);
+    segment_list(shared_unlink, NULL);
+    shared_await(fake, &fake->servers[1].host.opened, opened + 1);
+    runner.stop = 1;
+    assert_int_equal(pthread_join(runner.thread, NULL), 0);
+    host_release(runner.host);
+    assert_int_equal(session(fake, 1), 0);
+    cairn_close(db);
+}
+
+/* The program's handlers run on the program's threads. */
+static void test_the_agent_takes_no_signals(void **state)
+{
+    struct fake *fake = *state;
+    cairn_t *db = shared_open(fake, 0);
+    char path[64];
+    char line[128];
+    unsigned blocked = 0;
+    unsigned threads = 0;
+
+    shared_agent(fake, db);
+    FILE *list = popen("ls /proc/$PPID/task", "r");
+    assert_non_null(list);
+    while (fgets(line, sizeof(line), list) != NULL) {
+        unsigned long long mask = 0;
+        snprintf(path, sizeof(path), "/proc/self/task/%d/status", atoi(line));
+        FILE *status = fopen(path, "r");
+        while (status != NULL && fgets(line, sizeof(line), status) != NULL) {
+            (void)sscanf(line, "SigBlk: %llx", &mask);
+        }
+        if (status != NULL) {
+            fclose(status);
+        }
+        threads++;
+        blocked += (mask & 1ULL << (SIGTERM - 1)) != 0 && (mask & 1ULL << (SIGINT - 1)) != 0;
+    }
+    pclose(list);
+    assert_true(threads >= 3);
+    assert_int_equal(blocked, 1);
+    cairn_close(db);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, shared_setup, shared_teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_another_process_is_the_agent),
+        TEST(test_a_killed_agent_is_followed_by_one_who_stands_by),
+        TEST(test_an_agent_that_leaves_closes_its_sessions),
+        TEST(test_a_child_does_not_keep_the_agents_lock),
+        TEST(test_a_server_that_grants_nothing_stops_nobody),
+        TEST(test_an_agent_runs_in_the_calling_thread),
+        TEST(test_the_agent_takes_no_signals),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
