@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -34,15 +35,32 @@ static int examine(const struct segment_place *place, int descriptor, size_t *by
     return 0;
 }
 
+/* Maps the file through another open description than the one that locks are taken on: a mapping
+ * holds its description, and with it the locks, also in the child of a fork that has long closed
+ * its descriptor. */
+static int map(struct segment *segment)
+{
+    char path[64];
+    int descriptor;
+
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", segment->descriptor);
+    descriptor = open(path, O_RDWR | O_CLOEXEC);
+    if (descriptor < 0)
+        return CAIRN_EIO;
+    segment->memory = mmap(NULL, segment->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+    (void)close(descriptor);
+    if (segment->memory != MAP_FAILED)
+        return 0;
+    return errno == ENOMEM ? CAIRN_ENOMEM : CAIRN_EIO;
+}
+
 static int attach(const struct segment_place *place, struct segment *segment, uint64_t cluster)
 {
     const struct cache_locks locks = {segment_try_lock_stripe, segment_unlock_stripe, segment};
-    int code;
+    int code = map(segment);
 
-    segment->memory =
-        mmap(NULL, segment->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, segment->descriptor, 0);
-    if (segment->memory == MAP_FAILED)
-        return errno == ENOMEM ? CAIRN_ENOMEM : CAIRN_EIO;
+    if (code != 0)
+        return code;
     code = cache_attach(&segment->cache, segment->memory, segment->bytes, cluster, place->owner,
                         place->boot, &locks);
     if (code == 0 && segment->cache.geometry.bytes != segment->bytes)
@@ -131,7 +149,8 @@ static int open_once(const struct segment_place *place, const char *path, uint64
         code = CAIRN_EBUSY;
     } else {
         (void)error_set(error, code, "shared memory: %s: %s", path,
-                        code == CAIRN_EIO ? "not this user's" : error_text(code));
+                        code == CAIRN_EIO ? "another user's, or cannot be mapped"
+                                          : error_text(code));
     }
     (void)close(descriptor);
     return code;
