@@ -50,6 +50,7 @@ enum broken_rule {
     BROKEN_C5_UNANSWERED, /* renews while an invalidation is unanswered, and drops it then */
     BROKEN_C5_PEERS,      /* host leases outlive peer leases */
     BROKEN_C5_REUSE,      /* a session that ran out is renewed */
+    BROKEN_C5_LEFT,       /* sessions go on when a partition is led no more */
     BROKEN_C6,            /* a new agent leaves the generation as it is and takes over sessions */
     BROKEN_C6_SWITCH,     /* a primary hands over while cached values may be read */
     BROKEN_C7,            /* a restarted server answers at once */

@@ -17,6 +17,10 @@ void client_init(struct sim *sim, uint32_t index)
     client->generation = 1;
     client->id = ++sim->next_id;
     client->left = sim->plan.operations;
+    client->machine = SIM_MACHINES;
+    if (sim->plan.machines > 0 && (sim->plan.scripted || !sim_chance(sim, 0.15)))
+        client->machine = index % sim->plan.machines;
+    client->copy = arena_alloc(&sim->arena, sizeof *client->copy);
     client->scripted = sim->plan.scripted;
     for (uint32_t i = 0; i < SIM_PARTITIONS; i++)
         client->leader[i] = SIM_SERVERS;
@@ -94,10 +98,9 @@ static void ask_for_map(struct sim *sim, const struct client *client)
     network_send(sim, message_create(sim, MESSAGE_GET_MAP, client->node, SIM_MANAGER));
 }
 
-static void send_request(struct sim *sim, struct client *client)
+void client_ask(struct sim *sim, struct client *client)
 {
     uint32_t server = client->leader[client->partition];
-    struct message *message;
 
     client->attempts++;
     if (server >= sim->plan.servers) {
@@ -106,6 +109,18 @@ static void send_request(struct sim *sim, struct client *client)
     } else if (client->attempts % MAP_EVERY == 0) {
         ask_for_map(sim, client);
     }
+    if (client->request.kind == OPERATION_GET && client_segment(sim, client) != NULL) {
+        client->call++; /* what still comes of earlier attempts comes too late */
+        read_ask(sim, client, server);
+    } else {
+        client_send(sim, client, server);
+    }
+}
+
+void client_send(struct sim *sim, struct client *client, uint32_t server)
+{
+    struct message *message;
+
     message = message_create(sim, MESSAGE_REQUEST, client->node, server);
     message->partition = client->partition;
     message->call = ++client->call;
@@ -166,7 +181,10 @@ static void begin(struct sim *sim, struct client *client)
     if (request->value == 0 && request->kind != OPERATION_GET && request->kind != OPERATION_DELETE)
         request->value = ++sim->next_id;
     record_start(sim, client);
-    send_request(sim, client);
+    if (request->kind == OPERATION_GET && client_segment(sim, client) != NULL)
+        read_begin(sim, client);
+    else
+        client_ask(sim, client);
 }
 
 bool client_begin(struct sim *sim, uint32_t index, const struct sim_request *request)
@@ -183,7 +201,14 @@ bool client_begin(struct sim *sim, uint32_t index, const struct sim_request *req
 /* --- answers ------------------------------------------------------------------------------------
  */
 
-static void finish(struct sim *sim, struct client *client, const struct sim_reply *reply)
+void client_next(struct sim *sim, struct client *client)
+{
+    if (!client->scripted)
+        sim_schedule(sim, sim_below(sim, 2 * sim->plan.think_us + 1), EVENT_CLIENT, client->node,
+                     client->generation, 0, NULL);
+}
+
+void client_finish_read(struct sim *sim, struct client *client, const struct sim_reply *reply)
 {
     record_end(sim, client, reply);
     client->versions[client->request.key] = reply->version;
@@ -191,9 +216,13 @@ static void finish(struct sim *sim, struct client *client, const struct sim_repl
     client->busy = false;
     client->call++;
     sim->counters.operations++;
-    if (!client->scripted)
-        sim_schedule(sim, sim_below(sim, 2 * sim->plan.think_us + 1), EVENT_CLIENT, client->node,
-                     client->generation, 0, NULL);
+}
+
+static void finish(struct sim *sim, struct client *client, const struct sim_reply *reply)
+{
+    client_finish_read(sim, client, reply);
+    if (!read_fill(sim, client, reply))
+        client_next(sim, client);
 }
 
 static void take_reply(struct sim *sim, struct client *client, const struct message *message)
@@ -250,9 +279,13 @@ void client_event(struct sim *sim, const struct event *event)
             take_map(sim, client, message);
         return;
     }
+    if (event->kind == EVENT_READ) {
+        read_event(sim, client, event);
+        return;
+    }
     if (client->busy) {
         if (event->number == client->call)
-            send_request(sim, client);
+            client_ask(sim, client);
         return;
     }
     if (event->number != 0 || client->left == 0 || client->scripted)
@@ -273,6 +306,11 @@ void client_restart(struct sim *sim, uint32_t index)
     client->number = 0;
     client->busy = false;
     client->call++;
+    for (uint32_t i = 0; i < SIM_SEGMENTS && client->machine < sim->plan.machines; i++)
+        if (sim->machines[client->machine].segments[i].agent.client == index)
+            agent_kill(&sim->machines[client->machine].segments[i]);
+    if (client->machine < sim->plan.machines)
+        client->segment = sim->machines[client->machine].current;
     if (!client->scripted)
         sim_schedule(sim, sim->plan.think_us, EVENT_CLIENT, client->node, client->generation, 0,
                      NULL);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/check.h"
 #include "tests/sim/sim.h"
@@ -15,8 +16,8 @@ enum { EVENTS_MAX = 3000000, PHASE_MS = 200, FINAL_OPERATIONS = 3 };
 const char *sim_node_name(uint32_t node)
 {
     static const char *const names[SIM_NODES] = {
-        "server 0", "server 1", "server 2", "server 3", "server 4",
-        "manager",  "client 0", "client 1", "client 2", "client 3",
+        "server 0", "server 1", "server 2", "server 3",  "server 4",  "manager",   "client 0",
+        "client 1", "client 2", "client 3", "machine 0", "machine 1", "machine 2",
     };
 
     CHECK(node < SIM_NODES);
@@ -80,11 +81,13 @@ void sim_init(struct sim *sim, uint64_t seed, bool tracing)
 {
     struct arena arena = sim->arena;
     struct queue queue = sim->queue;
+    void *segments = sim->segments;
 
     memset(sim, 0, sizeof *sim);
     arena_reset(&arena);
     sim->arena = arena;
     sim->queue = queue;
+    sim->segments = segments;
     sim->queue.count = 0;
     sim->queue.sequence = 0;
     sim->seed = seed;
@@ -104,6 +107,8 @@ static void build_cluster(struct sim *sim)
         sim_schedule(sim, sim_below(sim, 300 * MS), EVENT_START, i, 0, 0, NULL);
     for (uint32_t i = 0; i < sim->plan.clients; i++)
         client_init(sim, i);
+    for (uint32_t i = 0; i < sim->plan.machines; i++)
+        machine_init(sim, i);
     if (!sim->plan.scripted)
         sim_schedule(sim, sim->plan.quiet_us, EVENT_FAULT, 0, 0, 0, NULL);
     sim_schedule(sim, sim->plan.faults_until_us, EVENT_PHASE, 0, 0, 0, NULL);
@@ -120,6 +125,8 @@ void sim_free(struct sim *sim)
 void sim_close(struct sim *sim)
 {
     queue_free(&sim->queue);
+    if (sim->segments != NULL)
+        (void)munmap(sim->segments, (size_t)SIM_MACHINES * SIM_SEGMENTS * SIM_SEGMENT_BYTES);
     arena_free(&sim->arena);
     free(sim);
 }
@@ -199,11 +206,38 @@ static void manager_node_event(struct sim *sim, const struct event *event)
     manager_event(sim, event);
 }
 
+/* A suspended machine's processes find everything at once when it wakes. */
+static bool is_suspended(struct sim *sim, uint32_t machine, const struct event *event)
+{
+    struct event later = *event;
+
+    if (machine >= sim->plan.machines || sim->machines[machine].paused_until_us <= sim->now_us)
+        return false;
+    later.at_us = sim->machines[machine].paused_until_us;
+    queue_push(&sim->queue, &later);
+    return true;
+}
+
 static void client_node_event(struct sim *sim, const struct event *event)
 {
-    if (event->generation == 0 ||
-        event->generation == sim->clients[event->node - SIM_FIRST_CLIENT].generation)
+    struct client *client = &sim->clients[event->node - SIM_FIRST_CLIENT];
+
+    if (event->generation != 0 && event->generation != client->generation)
+        return;
+    if (!is_suspended(sim, client->machine, event))
         client_event(sim, event);
+}
+
+static void machine_node_event(struct sim *sim, const struct event *event)
+{
+    uint32_t machine = event->node - SIM_FIRST_MACHINE;
+
+    if (is_suspended(sim, machine, event))
+        return;
+    if (event->kind == EVENT_MESSAGE)
+        agent_take_answer(&sim->machines[machine], event);
+    else
+        agent_event(sim, event);
 }
 
 static void dispatch(struct sim *sim, const struct event *event)
@@ -225,8 +259,10 @@ static void dispatch(struct sim *sim, const struct event *event)
         server_event(sim, event);
     else if (event->node == SIM_MANAGER)
         manager_node_event(sim, event);
-    else
+    else if (event->node < SIM_FIRST_MACHINE)
         client_node_event(sim, event);
+    else
+        machine_node_event(sim, event);
 }
 
 bool sim_run(struct sim *sim)

@@ -21,6 +21,12 @@ const char *const fault_names[FAULT_KINDS] = {
     [FAULT_CHECKPOINT] = "checkpoint",
     [FAULT_CUT_LOG] = "log cut",
     [FAULT_CLIENT_RESTART] = "client restart",
+    [FAULT_AGENT_KILL] = "agent killed",
+    [FAULT_AGENT_LEAVE] = "agent left",
+    [FAULT_AGENT_PAUSE] = "agent pause",
+    [FAULT_MACHINE_PAUSE] = "machine pause",
+    [FAULT_CONNECTION] = "broken connection",
+    [FAULT_SEGMENT] = "lost segment",
 };
 
 static struct host *any_server(struct sim *sim)
@@ -83,6 +89,58 @@ static void isolate(struct sim *sim)
         if (out)
             network_cut(sim, node, other, for_us);
     }
+}
+
+/* --- machines
+ * ------------------------------------------------------------------------------------- */
+
+static void pause_agent(struct sim *sim, struct segment *segment)
+{
+    uint64_t for_us = sim_chance(sim, 0.5) ? between(sim, 5, 600) : between(sim, 600, 2500);
+
+    TRACE(sim, "machine %u: its agent stands still for %llu ms", segment->machine->number,
+          (unsigned long long)(for_us / MS));
+    segment->agent.stopped_until_us = sim->now_us + for_us;
+}
+
+/* The two ends see it at different times, one of them perhaps never. */
+static void break_connection(struct sim *sim, struct segment *segment)
+{
+    uint32_t server = (uint32_t)sim_below(sim, sim->plan.servers);
+    uint64_t agent_us = between(sim, 0, sim_chance(sim, 0.5) ? 50 : 2500);
+    uint64_t server_us = between(sim, 0, sim_chance(sim, 0.5) ? 50 : 2500);
+
+    if (sim_chance(sim, 0.2))
+        *(sim_chance(sim, 0.5) ? &agent_us : &server_us) = UINT64_MAX;
+    agent_break(segment, server, agent_us, server_us);
+}
+
+static bool disturb_machine(struct sim *sim, enum fault_kind kind)
+{
+    struct machine *machine;
+    struct segment *segment;
+
+    if (sim->plan.machines == 0)
+        return false;
+    machine = &sim->machines[sim_below(sim, sim->plan.machines)];
+    segment = &machine->segments[machine->current];
+    if (kind == FAULT_MACHINE_PAUSE) {
+        machine_pause(machine, between(sim, 20, sim_chance(sim, 0.5) ? 500 : 3000));
+        return true;
+    }
+    if (kind == FAULT_SEGMENT)
+        return machine_replace_segment(machine, sim_chance(sim, 0.5));
+    if (!segment->agent.up)
+        return false;
+    if (kind == FAULT_AGENT_KILL)
+        agent_kill(segment);
+    else if (kind == FAULT_AGENT_LEAVE)
+        agent_leave(segment);
+    else if (kind == FAULT_AGENT_PAUSE)
+        pause_agent(sim, segment);
+    else
+        break_connection(sim, segment);
+    return true;
 }
 
 /* --- losing data
@@ -223,6 +281,13 @@ static bool inject(struct sim *sim, enum fault_kind kind)
     case FAULT_CLIENT_RESTART:
         client_restart(sim, (uint32_t)sim_below(sim, sim->plan.clients));
         return true;
+    case FAULT_AGENT_KILL:
+    case FAULT_AGENT_LEAVE:
+    case FAULT_AGENT_PAUSE:
+    case FAULT_MACHINE_PAUSE:
+    case FAULT_CONNECTION:
+    case FAULT_SEGMENT:
+        return disturb_machine(sim, kind);
     case FAULT_KINDS:
         break;
     }
@@ -258,6 +323,12 @@ void fault_heal(struct sim *sim)
 {
     network_heal(sim);
     sim->plan.loss = sim->plan.duplicate = sim->plan.late = sim->plan.busy = 0;
+    sim->plan.stop = sim->plan.die = 0;
+    for (uint32_t i = 0; i < SIM_MACHINES; i++) {
+        sim->machines[i].paused_until_us = 0;
+        for (uint32_t k = 0; k < SIM_SEGMENTS; k++)
+            sim->machines[i].segments[k].agent.stopped_until_us = 0;
+    }
     sim->manager.paused_until_us = 0;
     manager_start(sim);
     for (uint32_t i = 0; i < sim->plan.servers; i++) {

@@ -53,6 +53,7 @@ void host_start(struct host *host)
     host->disk->incarnation++; /* R3: durable before anything else */
     host->self = (struct replica_member){host->node, host->disk->store, host->disk->incarnation};
     host->store = state_create(sim->plan.partitions);
+    host_lease_start(host);
     memset(host->stores, 0, sizeof host->stores);
     memset(host->sent, 0, sizeof host->sent);
     for (uint32_t i = 0; i < SIM_SERVERS; i++)
@@ -79,6 +80,7 @@ static void free_process(struct host *host)
         part_clear(&host->parts[i], 0, 0);
     state_free(host->store);
     host->store = NULL;
+    host_lease_free(host);
 }
 
 /* Of what was written and not synced any prefix survives. */
@@ -123,6 +125,7 @@ void host_crash(struct host *host)
     lose_unsynced(host);
     host->up = false;
     host->generation++;
+    agents_server_died(host->sim, host->node);
 }
 
 void host_free(struct host *host)
@@ -195,6 +198,9 @@ static void take_message(struct host *host, const struct message *message)
     case MESSAGE_REQUEST:
         host_take_request(host, message);
         break;
+    case MESSAGE_HOST_CALL:
+        host_take_host_call(host, message);
+        break;
     default:
         CHECK(false);
     }
@@ -203,6 +209,7 @@ static void take_message(struct host *host, const struct message *message)
 static void tick(struct host *host)
 {
     arm(host, EVENT_TICK, TICK_MS);
+    host_lease_tick(host);
     for (uint32_t i = 0; i < host->sim->plan.partitions; i++) {
         struct replica_event event = {.kind = REPLICA_EVENT_TICK};
         struct replica_update update;
@@ -246,7 +253,15 @@ void host_event(struct host *host, const struct event *event)
     case EVENT_REPLY:
         host_reply_leaves(host, event->data);
         break;
+    case EVENT_LEASE_RECORDED:
+        host_lease_recorded(host);
+        break;
+    case EVENT_LEASE_BROKEN:
+        host_connection_broken(host, event->number);
+        break;
     default:
         CHECK(false);
     }
+    if (host->up && !host->sim->failed)
+        host_lease_drain(host);
 }

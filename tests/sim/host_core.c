@@ -39,6 +39,7 @@ struct sim_entry *part_propose(struct part *part, const struct sim_entry *comman
     entry->previous_epoch = part->replica.last.epoch;
     if (RULE_BROKEN(S1)) /* its own clock instead of the log's */
         entry->log_time_ms = now_ms;
+    part_write_begins(part, entry);
     pending = state_entry(part->number, entry);
     CHECK(store_session_begin(part->host->store, pending) == 0);
     log_entry(part, entry, pending);
@@ -81,6 +82,7 @@ static void apply_one(struct part *part, struct slot *slot)
     struct store *store = part->host->store;
     struct sim_entry *from = slot->entry;
     struct entry *entry = slot->pending != NULL ? slot->pending : state_entry(part->number, from);
+    bool own = slot->pending != NULL;
     struct outcome outcome;
 
     slot->pending = NULL;
@@ -89,6 +91,8 @@ static void apply_one(struct part *part, struct slot *slot)
         entry->client = 0;
     }
     CHECK(store_apply(store, entry, &outcome) == CAIRN_OK);
+    if (own)
+        part_write_ends(part, from);
     part_answer_waiters(part, from->index, from, &outcome);
     entry_free(entry);
 }
@@ -136,6 +140,9 @@ static void note_role(struct part *part)
         sim->counters.promotions++;
     if (replica->role != REPLICA_PRIMARY && replica->role != REPLICA_STARTING)
         part_abandon_waiters(part);
+    if (part->led && replica->role != REPLICA_PRIMARY)
+        part_leads_no_more(part);
+    part->led = replica->role == REPLICA_PRIMARY;
 }
 
 void part_step(struct part *part, struct replica_event *event, struct replica_update *update,
@@ -167,12 +174,8 @@ void part_step(struct part *part, struct replica_event *event, struct replica_up
     invariant_step(part, commit_before);
     if (update->must_send)
         part_pump(part, false);
-    if (update->end_hosts) {
-        struct replica_event ended = {.kind = REPLICA_EVENT_HOSTS_ENDED,
-                                      .now_ms = host_now_ms(part->host)};
-
-        part_step(part, &ended, &(struct replica_update){0}, NULL);
-    }
+    if (update->end_hosts)
+        part_end_hosts(part);
 }
 
 void part_pump(struct part *part, bool idle)

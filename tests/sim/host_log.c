@@ -128,6 +128,7 @@ static void drop_pending(struct part *part, struct slot *slot)
 {
     if (slot->pending == NULL)
         return;
+    part_write_ends(part, slot->entry);
     store_session_forget(part->host->store, slot->pending);
     entry_free(slot->pending);
     slot->pending = NULL;

@@ -1,11 +1,12 @@
-/* Clients' requests at a simulated server, as server/requests_*.c treats them (L1, S2, S3). */
+/* Clients' requests at a simulated server, as server/requests_*.c treats them (L1, S2, S3, C2, C3,
+ * C7). */
 #include "base/check.h"
 #include "tests/sim/sim.h"
 
 enum { REPLY_DELAY_US = 1500 };
 
-/* The reply leaves a little later: what lies between is where a pause hurts (L1). */
-static void reply(struct part *part, const struct message *request, const struct sim_reply *reply)
+static struct message *create_reply(struct part *part, const struct message *request,
+                                    const struct sim_reply *reply)
 {
     struct host *host = part->host;
     struct message *message = message_create(host->sim, MESSAGE_REPLY, host->node, request->from);
@@ -16,8 +17,30 @@ static void reply(struct part *part, const struct message *request, const struct
     message->reply = *reply;
     message->reply.hint_epoch = part->replica.configuration.epoch;
     message->reply.hint_server = part->replica.configuration.primary.server;
+    message->reply.key = request->request.key;
+    return message;
+}
+
+/* The reply leaves a little later: what lies between is where a pause hurts (L1). */
+static void send_soon(struct host *host, const struct message *reply)
+{
     sim_schedule(host->sim, sim_below(host->sim, REPLY_DELAY_US), EVENT_REPLY, host->node,
-                 host->generation, 0, message);
+                 host->generation, 0, reply);
+}
+
+static void reply(struct part *part, const struct message *request, const struct sim_reply *reply)
+{
+    send_soon(part->host, create_reply(part, request, reply));
+}
+
+/* C3: what depends on the key waits for all earlier revocations of its bucket. */
+static void reply_about(struct part *part, const struct message *request,
+                        const struct sim_reply *reply, bool hurries)
+{
+    struct message *message = create_reply(part, request, reply);
+
+    if (hurries || !host_holds_reply(part->host, request->request.key, message))
+        send_soon(part->host, message);
 }
 
 static bool tells(const struct sim_reply *reply)
@@ -44,6 +67,7 @@ void host_reply_leaves(struct host *host, const struct message *message)
         }
         invariant_answers(part);
         invariant_acknowledged(part, message->reply.index);
+        machines_told(host->sim, message->reply.key, message->reply.floor);
     }
     network_send(host->sim, message);
 }
@@ -64,11 +88,24 @@ static void wait_for(struct part *part, const struct message *request, uint64_t 
     part->waiters = waiter;
 }
 
+/* What no reader may find any more: values older than what the mutation at `index` left behind. */
+static uint64_t floor_of(const struct sim_request *request, const struct outcome *outcome,
+                         uint64_t index)
+{
+    if (outcome->code != OUTCOME_DONE)
+        return 0;
+    return request->kind == OPERATION_DELETE ? index + 1 : index;
+}
+
+/* `index`: of the entry; 0: it is a replayed reply. */
 static void answer_outcome(struct part *part, const struct message *request,
                            const struct outcome *outcome, uint64_t index)
 {
-    struct sim_reply told = {
-        .existed = outcome->existed, .version = outcome->version, .index = index};
+    uint64_t applied = store_applied(part->host->store, part->number)->index;
+    struct sim_reply told = {.existed = outcome->existed,
+                             .version = outcome->version,
+                             .index = index != 0 ? index : applied,
+                             .floor = index != 0 ? floor_of(&request->request, outcome, index) : 0};
 
     switch (outcome->code) {
     case OUTCOME_DONE:
@@ -85,7 +122,8 @@ static void answer_outcome(struct part *part, const struct message *request,
     }
     if (outcome->old_value != NULL)
         told.value = state_number(outcome->old_value, outcome->old_value_length);
-    reply(part, request, &told);
+    reply_about(part, request, &told,
+                index != 0 ? RULE_BROKEN(C3_MUTATION) : RULE_BROKEN(C3_REPLAY));
 }
 
 static void answer_get(struct part *part, const struct message *request);
@@ -158,6 +196,7 @@ static void answer_get(struct part *part, const struct message *request)
     if (store_get(host->store, part->number, key, length, &value) != CAIRN_OK ||
         (value.expires_ms != 0 && value.expires_ms <= applied->log_time_ms)) {
         told.status = REPLY_NOT_FOUND;
+        told.floor = applied->index + 1;
     } else if (value.expires_ms != 0 && value.expires_ms <= log_now_ms) {
         /* S2: absent by the clock, not yet by the log. */
         if (!RULE_BROKEN(S2)) {
@@ -169,8 +208,12 @@ static void answer_get(struct part *part, const struct message *request)
         told.existed = true;
         told.value = state_number(value.data, value.length);
         told.version = value.version;
+        told.modified = told.floor = value.modified;
+        told.expires_in_ms = value.expires_ms != 0 ? value.expires_ms - log_now_ms : 0;
+        if (part_grants(part, &request->request))
+            told.granted = request->request.cache_session;
     }
-    reply(part, request, &told);
+    reply_about(part, request, &told, RULE_BROKEN(C3_GET));
 }
 
 /* --- mutations ----------------------------------------------------------------------------------
@@ -228,8 +271,7 @@ static void mutate(struct part *part, const struct message *message)
         verdict = SESSION_NEW;
     switch (verdict) {
     case SESSION_DUPLICATE:
-        answer_outcome(part, message, &outcome,
-                       store_applied(part->host->store, part->number)->index);
+        answer_outcome(part, message, &outcome, 0);
         return;
     case SESSION_STALE:
         refuse(part, message, REPLY_STALE);
@@ -256,7 +298,7 @@ void host_take_request(struct host *host, const struct message *message)
 {
     struct part *part = &host->parts[message->partition];
 
-    if (!replica_serves(&part->replica, host_now_ms(host)))
+    if (host_is_quiet(host) || !replica_serves(&part->replica, host_now_ms(host)))
         refuse(part, message, REPLY_NOT_PRIMARY);
     else if (message->request.kind == OPERATION_GET)
         answer_get(part, message);

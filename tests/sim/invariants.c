@@ -335,6 +335,8 @@ const char *invariant_progress(struct sim *sim)
         if (client->busy && !sim->facts[client->partition].lost)
             reason = "a client waits for its answer";
     }
+    for (uint32_t i = 0; i < sim->plan.machines && reason == NULL; i++)
+        reason = machine_progress(&sim->machines[i]);
     return reason;
 }
 

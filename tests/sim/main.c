@@ -215,6 +215,12 @@ static void print_totals(const struct counters_of *totals, double wall)
                  (ull)totals->proposals, (ull)totals->removals, (ull)totals->installs,
                  (ull)totals->truncations, (ull)totals->serving_waits,
                  (ull)totals->lost_partitions);
+    (void)printf("caches: hits %llu, misses %llu, granted %llu, fills %llu, refused %llu, "
+                 "invalidations %llu, replies held %llu, sessions lapsed %llu, agents %llu, killed "
+                 "within a change %llu\n",
+                 (ull)totals->hits, (ull)totals->misses, (ull)totals->granted, (ull)totals->fills,
+                 (ull)totals->fills_refused, (ull)totals->invalidations, (ull)totals->held,
+                 (ull)totals->lapses, (ull)totals->agents, (ull)totals->deaths);
 }
 
 static void print_violation(const struct worker *worker)

@@ -59,10 +59,10 @@ static void deliver(struct sim *sim, const struct message *message)
 }
 
 static const char *const kind_names[MESSAGE_KINDS] = {
-    "append",          "ack",      "beacon",     "beacon answer", "snapshot",
-    "snapshot answer", "register", "registered", "heartbeat",     "heartbeat answer",
-    "propose",         "proposed", "get map",    "map",           "request",
-    "reply",
+    "append",          "ack",       "beacon",      "beacon answer", "snapshot",
+    "snapshot answer", "register",  "registered",  "heartbeat",     "heartbeat answer",
+    "propose",         "proposed",  "get map",     "map",           "request",
+    "reply",           "host call", "host answer",
 };
 
 static void trace_message(struct sim *sim, const struct message *message, const char *fate)
@@ -77,6 +77,15 @@ static void trace_message(struct sim *sim, const struct message *message, const 
               (ull)message->append.epoch, (ull)message->append.previous.epoch,
               (ull)message->append.previous.index, message->append.count,
               (ull)message->append.commit_index);
+    if (message->kind == MESSAGE_HOST_CALL)
+        TRACE(sim, "    kind %d, session %llx, answered %llu", (int)message->host_call.kind,
+              (ull)message->host_call.session, (ull)message->host_call.answered);
+    if (message->kind == MESSAGE_HOST_ANSWER)
+        TRACE(sim, "    kind %d, session %llx, status %d, granted %llu, batch %llu of %u%s",
+              (int)message->host_answer.kind, (ull)message->host_answer.session,
+              (int)message->host_answer.status, (ull)message->host_answer.granted_ms,
+              (ull)message->host_answer.number, message->host_answer.count,
+              message->host_answer.all ? ", all" : "");
     if (message->kind == MESSAGE_ACK)
         TRACE(sim, "    epoch %llu, outcome %d, matched %llu, committed %llu, install %llu%s",
               (ull)message->ack.epoch, (int)message->ack.outcome, (ull)message->ack.matched_index,

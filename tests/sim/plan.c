@@ -20,6 +20,7 @@ void plan_fixed(struct plan *plan)
                           .lease_ms = 1000,
                           .grace_ms = 1500,
                           .replace_after_ms = 300000,
+                          .stop_us = 1000 * MS,
                           .faults_until_us = 20000 * MS,
                           .scripted = true};
     plan->give_up_us = plan->faults_until_us + HEALED_SECONDS * 1000 * MS;
@@ -48,18 +49,37 @@ static void draw_network(struct sim *sim)
 static void draw_faults(struct sim *sim)
 {
     static const uint32_t weights[FAULT_KINDS] = {
-        [FAULT_CRASH] = 20,       [FAULT_CRASH_TWO] = 6,   [FAULT_CRASH_MANAGER] = 6,
-        [FAULT_PAUSE] = 10,       [FAULT_LONG_PAUSE] = 10, [FAULT_PAUSE_MANAGER] = 4,
-        [FAULT_CUT_ONE_WAY] = 10, [FAULT_CUT] = 10,        [FAULT_ISOLATE] = 8,
-        [FAULT_SLOW_DISK] = 6,    [FAULT_WIPE] = 4,        [FAULT_UNMOUNT] = 3,
-        [FAULT_DAMAGE] = 4,       [FAULT_SWITCH] = 10,     [FAULT_DRAIN] = 6,
-        [FAULT_CHECKPOINT] = 30,  [FAULT_CUT_LOG] = 20,    [FAULT_CLIENT_RESTART] = 4,
+        [FAULT_CRASH] = 20,        [FAULT_CRASH_TWO] = 6,   [FAULT_CRASH_MANAGER] = 6,
+        [FAULT_PAUSE] = 10,        [FAULT_LONG_PAUSE] = 10, [FAULT_PAUSE_MANAGER] = 4,
+        [FAULT_CUT_ONE_WAY] = 10,  [FAULT_CUT] = 10,        [FAULT_ISOLATE] = 8,
+        [FAULT_SLOW_DISK] = 6,     [FAULT_WIPE] = 4,        [FAULT_UNMOUNT] = 3,
+        [FAULT_DAMAGE] = 4,        [FAULT_SWITCH] = 10,     [FAULT_DRAIN] = 6,
+        [FAULT_CHECKPOINT] = 30,   [FAULT_CUT_LOG] = 20,    [FAULT_CLIENT_RESTART] = 4,
+        [FAULT_AGENT_KILL] = 15,   [FAULT_AGENT_LEAVE] = 6, [FAULT_AGENT_PAUSE] = 25,
+        [FAULT_MACHINE_PAUSE] = 6, [FAULT_CONNECTION] = 20, [FAULT_SEGMENT] = 4,
     };
 
     for (uint32_t i = 0; i < FAULT_KINDS; i++)
-        sim->plan.weights[i] = sim_chance(sim, 0.55) ? weights[i] : 0;
+        sim->plan.weights[i] =
+            sim_chance(sim, 0.55) && (sim->plan.machines > 0 || i < FAULT_AGENT_KILL) ? weights[i]
+                                                                                      : 0;
     sim->plan.weights[FAULT_CRASH] += 1;
     sim->plan.fault_gap_us = (60 + sim_below(sim, 700)) * MS;
+}
+
+/* Hosts' caches: few keys that are read much, so that hits, invalidations and races are many. */
+static void draw_machines(struct sim *sim)
+{
+    struct plan *plan = &sim->plan;
+
+    if (sim_chance(sim, 0.4))
+        return;
+    plan->machines = 1 + (uint32_t)sim_below(sim, SIM_MACHINES);
+    plan->reads_percent = 50 + sim_below(sim, 45);
+    plan->think_us = (2 + sim_below(sim, 30)) * MS;
+    plan->stop = sim_chance(sim, 0.3) ? 0 : 0.02 * random_unit(&sim->random);
+    plan->stop_us = sim_chance(sim, 0.5) ? 300 * MS : 2500 * MS;
+    plan->die = sim_chance(sim, 0.5) ? 0 : 0.02 * random_unit(&sim->random);
 }
 
 void plan_draw(struct sim *sim)
@@ -81,6 +101,7 @@ void plan_draw(struct sim *sim)
     plan->faults_until_us = plan->quiet_us + (3000 + sim_below(sim, 9000)) * MS;
     plan->give_up_us = plan->faults_until_us + HEALED_SECONDS * 1000 * MS;
     plan->replace_after_ms = sim_chance(sim, 0.5) ? 4000 : 300000;
+    draw_machines(sim);
     draw_network(sim);
     draw_faults(sim);
 }

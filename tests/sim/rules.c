@@ -56,6 +56,7 @@ static const struct {
                               "renews while an invalidation is unanswered, and forgets that"},
     [BROKEN_C5_PEERS] = {"C5-peers", "host leases outlive peer leases"},
     [BROKEN_C5_REUSE] = {"C5-reuse", "a session that ran out is renewed"},
+    [BROKEN_C5_LEFT] = {"C5-left", "sessions are renewed though a partition is led no more"},
     [BROKEN_C6] = {"C6", "a new agent takes over generation and sessions"},
     [BROKEN_C6_SWITCH] = {"C6-switch", "hands over while cached values may be read"},
     [BROKEN_C7] = {"C7", "a restarted server answers at once"},

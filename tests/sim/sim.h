@@ -1,9 +1,13 @@
 /* The simulator: a whole cluster in one process, decided by one seed.
  *
  * What is real: the replication core (replica/), the manager's membership with its journal's
- * records, and what entries do to keys and sessions (server/apply.c and below). What is modelled:
- * network, disks, clocks, processes, and the drivers that bind the cores to them (host_*.c), which
- * follow the same rules as server/. Same seed, same events, same trace. */
+ * records, what entries do to keys and sessions (server/apply.c and below), and the hosts' caches:
+ * the servers' leases (server/lease.c), the shared segment (client/cache.c), the agent's sessions
+ * (client/host_session.c). What is modelled: network, disks, clocks, processes, and the drivers
+ * that bind the cores to them (host_*.c, agent.c, read.c), which follow the same rules as server/
+ * and client/. Same seed, same events, same trace.
+ *
+ * A `host` here is a server's process; what clients share a cache on is a `machine`. */
 #ifndef CAIRN_TESTS_SIM_SIM_H
 #define CAIRN_TESTS_SIM_SIM_H
 
@@ -12,13 +16,15 @@
 #include <stdint.h>
 
 #include "base/random.h"
+#include "base/rules.h"
 #include "fuzz/history.h"
 #include "manager/membership.h"
 #include "replica/link.h"
 #include "replica/replica.h"
-#include "base/rules.h"
+#include "server/lease.h"
 #include "server/store.h"
 #include "tests/sim/arena.h"
+#include "tests/sim/machine.h"
 
 enum {
     SIM_SERVERS = 5,
@@ -26,7 +32,8 @@ enum {
     SIM_CLIENTS = 4,
     SIM_MANAGER = SIM_SERVERS, /* node numbers: servers, the manager, clients */
     SIM_FIRST_CLIENT = SIM_SERVERS + 1,
-    SIM_NODES = SIM_SERVERS + 1 + SIM_CLIENTS,
+    SIM_FIRST_MACHINE = SIM_FIRST_CLIENT + SIM_CLIENTS, /* and the agents of machines */
+    SIM_NODES = SIM_FIRST_MACHINE + SIM_MACHINES,
     SIM_KEYS = 12,      /* per partition: key = partition * SIM_KEYS + k */
     SIM_EXPIRING = 10,  /* keys k from here on are written with a time to live */
     SIM_APPEND_MAX = 4, /* entries in one Append */
@@ -88,6 +95,8 @@ enum message_kind {
     MESSAGE_MAP,
     MESSAGE_REQUEST,
     MESSAGE_REPLY,
+    MESSAGE_HOST_CALL,
+    MESSAGE_HOST_ANSWER,
     MESSAGE_KINDS,
 };
 
@@ -116,15 +125,21 @@ struct sim_request {
     enum operation_kind kind;
     uint32_t key;
     uint64_t client, number, value, if_version, ttl_ms;
-    uint64_t attempt; /* GET: of which attempt the answer is */
+    uint64_t cache_session; /* GET: under which it would be cached; 0: not */
 };
 
 struct sim_reply {
     enum reply_status status;
+    uint32_t key;
     bool existed;
     uint64_t version, value;
-    uint64_t index;       /* of the log, for the invariants */
-    uint32_t hint_server; /* NOT_PRIMARY: who leads, as this server knows */
+    uint64_t index;         /* of the log, for the invariants */
+    uint64_t modified;      /* GET: index of the entry that wrote the value */
+    uint64_t floor;         /* for the invariants: what an entry below it wrote is of the past */
+    uint64_t granted;       /* GET: session that may cache the value; 0: none */
+    uint64_t expires_in_ms; /* GET: 0: never */
+    bool cached;            /* came from the machine's cache */
+    uint32_t hint_server;   /* NOT_PRIMARY: who leads, as this server knows */
     uint64_t hint_epoch;
 };
 
@@ -184,6 +199,8 @@ struct message {
         } proposal;
         struct sim_request request;
         struct sim_reply reply;
+        struct sim_host_call host_call;
+        struct sim_host_answer host_answer;
     };
 };
 
@@ -198,6 +215,10 @@ enum event_kind {
     EVENT_CHECKPOINTED,
     EVENT_INSTALL_STEP,
     EVENT_REPLY,
+    EVENT_LEASE_RECORDED,
+    EVENT_LEASE_BROKEN,
+    EVENT_AGENT,
+    EVENT_READ,
     EVENT_START,
     EVENT_CLIENT,
     EVENT_FAULT,
@@ -239,6 +260,7 @@ struct disk_of {
     struct image images[SIM_PARTITIONS]; /* in LMDB */
     uint64_t told_epoch[SIM_PARTITIONS]; /* for the invariants: highest that ever left (R2) */
     bool damaged[SIM_PARTITIONS];        /* R13: noted durably until the next install */
+    uint64_t longest_ms;                 /* C7: of the leases that hosts were given */
 };
 
 struct slot {
@@ -293,6 +315,9 @@ struct part {
     uint64_t tick_index;     /* newest no-op for S2; 0: none */
     uint64_t heard_ms;       /* L2: the last beacon that was granted and echoed an answer */
     uint64_t switched_epoch; /* a switch was proposed in this epoch: no more answers in it */
+    bool led;
+    bool ending;             /* C6: hosts' sessions end, as `ticket` tells */
+    uint64_t ticket;
     bool serving_said;
 };
 
@@ -303,6 +328,15 @@ struct ack_of {
     const struct message *request;
     enum replica_ack_outcome outcome;
 };
+
+/* A LISTEN or RENEW that is not answered yet. */
+struct lease_call {
+    struct lease_call *next;
+    const struct message *message;
+    uint64_t arrived_ms;
+};
+
+enum { SIM_BROKEN_KEPT = 16 };
 
 struct host {
     struct sim *sim;
@@ -328,6 +362,13 @@ struct host {
     uint64_t frozen_lsn;
     struct ack_of *acks, **acks_end;
     uint64_t next_call;
+    /* Hosts' leases. */
+    struct lease *lease;
+    bool recording;
+    uint64_t first_connection; /* earlier ones were an earlier process's */
+    struct lease_call *lease_calls;
+    uint64_t broken[SIM_BROKEN_KEPT]; /* connections */
+    uint32_t broken_next;
 };
 
 /* --- the manager and clients ---------------------------------------------------------------- */
@@ -356,6 +397,27 @@ struct manager_host {
     struct manager_answer *answers, **answers_end;
 };
 
+/* Steps of a GET, between any two of which the process may be stopped. */
+enum read_step {
+    READ_COPY,   /* the entry is copied */
+    READ_CHECK,  /* C1: compared */
+    READ_CLOCK,  /* C1: the clock is read */
+    READ_RETURN, /* a hit */
+    READ_NOTE,   /* a miss: what is current is noted */
+    READ_SEND,   /* the GET leaves */
+    READ_FILL,   /* its answer is inserted */
+    READ_STEPS,
+};
+
+/* A fill on its way: the process may have gone on to other operations. */
+struct fill {
+    struct segment *segment;
+    uint64_t life;
+    struct cache_note note;
+    uint32_t key;
+    uint64_t value, modified, version, expires_ms;
+};
+
 struct client {
     uint32_t node;
     uint64_t generation;
@@ -372,6 +434,15 @@ struct client {
     uint64_t leader_epoch[SIM_PARTITIONS];
     uint64_t versions[SIM_PARTITIONS * SIM_KEYS]; /* as last told */
     struct sim_reply last_reply;
+    /* The machine's cache, and a GET's way through it. */
+    uint32_t machine; /* SIM_MACHINES: on none, without a cache */
+    uint32_t segment; /* that the process is attached to */
+    uint32_t server;  /* that the GET goes to */
+    struct cache_note note;
+    uint64_t noted_ms;
+    struct cache_copy *copy;
+    uint64_t until_ms;
+    uint64_t stop_us[READ_STEPS]; /* scenarios: how long it stops before the step, once */
 };
 
 /* --- what is drawn, what is counted, what must hold --------------------------------------------
@@ -396,6 +467,12 @@ enum fault_kind {
     FAULT_CHECKPOINT,
     FAULT_CUT_LOG,
     FAULT_CLIENT_RESTART,
+    FAULT_AGENT_KILL,
+    FAULT_AGENT_LEAVE,
+    FAULT_AGENT_PAUSE,
+    FAULT_MACHINE_PAUSE,
+    FAULT_CONNECTION,
+    FAULT_SEGMENT,
     FAULT_KINDS,
 };
 
@@ -405,6 +482,8 @@ struct counters_of {
     uint64_t lost, duplicated, late;
     uint64_t commits, promotions, takeovers, installs, truncations, torn, proposals, removals;
     uint64_t lost_partitions, serving_waits;
+    uint64_t hits, misses, fills, fills_refused, granted, held, invalidations, lapses, agents;
+    uint64_t deaths; /* of processes in the middle of a change to the segment */
 };
 
 struct plan {
@@ -419,11 +498,19 @@ struct plan {
     uint64_t think_us;
     uint32_t operations;
     uint64_t lease_ms, grace_ms, replace_after_ms;
+    uint32_t machines; /* 0: no caches */
+    double stop, die;  /* at a step: stands still for a while; is killed within it */
+    uint64_t stop_us;
     bool scripted;
 };
 
 struct fact {
     uint64_t epoch, id; /* id 0: not committed yet */
+};
+
+/* What clients may still be told of a key. */
+struct key_facts {
+    uint64_t floor; /* log index: a value written below it was replaced, and somebody was told so */
 };
 
 struct facts {
@@ -454,7 +541,11 @@ struct sim {
     struct host hosts[SIM_SERVERS];
     struct manager_host manager;
     struct client clients[SIM_CLIENTS];
+    struct machine machines[SIM_MACHINES];
+    void *segments;     /* memory of all of them, kept from run to run */
+    uint32_t die_after; /* steps of a change until the process is killed; 0: it is not */
     struct facts facts[SIM_PARTITIONS];
+    struct key_facts keys[SIM_PARTITIONS * SIM_KEYS];
     struct match *matches; /* (partition, epoch, index) to entry; open addressing */
     size_t match_count, match_capacity;
     struct operation *history;
@@ -570,6 +661,73 @@ void host_reply_leaves(struct host *host, const struct message *reply);
 void part_answer_waiters(struct part *part, uint64_t index, const struct sim_entry *entry,
                          const struct outcome *outcome);
 void part_abandon_waiters(struct part *part);
+
+/* --- host_lease.c: what hosts may serve from their caches (C2, C3, C5, C6, C7) --- */
+void host_lease_start(struct host *host);
+void host_lease_free(struct host *host);
+/* C7: nothing may be told before. */
+bool host_is_quiet(const struct host *host);
+void host_take_host_call(struct host *host, const struct message *message);
+void host_lease_recorded(struct host *host);
+void host_connection_broken(struct host *host, uint64_t connection);
+void host_lease_tick(struct host *host);
+/* Carries out what the lease core asks for; after every event. */
+void host_lease_drain(struct host *host);
+void part_write_begins(struct part *part, const struct sim_entry *entry);
+void part_write_ends(struct part *part, const struct sim_entry *entry);
+void part_end_hosts(struct part *part);
+/* C5: it leads no more, so that no peer's lease bounds what it granted: no session of now is
+ * renewed. */
+void part_leads_no_more(struct part *part);
+/* C2: whether the value may be cached under the session that the GET names; noted then. */
+bool part_grants(struct part *part, const struct sim_request *request);
+/* Whether a reply about the key has to wait; then it is sent when the bucket's revocation is over.
+ */
+bool host_holds_reply(struct host *host, uint32_t key, const struct message *reply);
+
+/* --- machine.c --- */
+void machine_init(struct sim *sim, uint32_t number);
+uint64_t machine_now_ms(const struct machine *machine);
+/* Lays out the segment that is not in use as the new current one; false if it is. `wipe`: the old
+ * one's bytes are lost, too. */
+bool machine_replace_segment(struct machine *machine, bool wipe);
+void machine_pause(struct machine *machine, uint64_t for_us);
+/* The segment that the client's process is attached to; NULL: none. */
+struct segment *client_segment(struct sim *sim, const struct client *client);
+/* C1: no value that was replaced, as somebody was told, is readable. */
+void machine_check_key(struct machine *machine, uint32_t key);
+void machine_check_keys(struct machine *machine);
+void machines_told(struct sim *sim, uint32_t key, uint64_t floor);
+/* NULL, or why the caches have not come to rest. */
+const char *machine_progress(struct machine *machine);
+/* How long a thread is stopped between two steps. */
+uint64_t machine_step_us(struct sim *sim);
+uint64_t key_hash(uint32_t key, uint8_t text[8], uint32_t *length);
+/* Calls `act`; false if the process was killed in the middle of it. */
+bool machine_risk(struct sim *sim, void (*act)(void *context), void *context);
+
+/* --- agent.c --- */
+void agent_elect(struct segment *segment, uint64_t after_us);
+void agent_kill(struct segment *segment);
+void agent_leave(struct segment *segment);
+void agent_event(struct sim *sim, const struct event *event);
+void agent_take_answer(struct machine *machine, const struct event *event);
+/* A connection between machine and server breaks; each end sees it when its time has passed
+ * (UINT64_MAX: never). */
+void agent_break(struct segment *segment, uint32_t server, uint64_t agent_us, uint64_t server_us);
+void agents_server_died(struct sim *sim, uint32_t server);
+
+/* --- read.c: GETs by way of the machine's cache --- */
+void read_begin(struct sim *sim, struct client *client);
+void read_event(struct sim *sim, struct client *client, const struct event *event);
+/* Notes what is current, and lets the GET leave after that. */
+void read_ask(struct sim *sim, struct client *client, uint32_t server);
+/* After the answer of a GET was taken: inserts it. False: there is nothing to insert. */
+bool read_fill(struct sim *sim, struct client *client, const struct sim_reply *reply);
+void client_finish_read(struct sim *sim, struct client *client, const struct sim_reply *reply);
+void client_send(struct sim *sim, struct client *client, uint32_t server);
+void client_next(struct sim *sim, struct client *client);
+void client_ask(struct sim *sim, struct client *client);
 
 /* --- state.c: applied state --- */
 struct store *state_create(uint32_t partitions);
