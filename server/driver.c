@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "rpc/server.h"
+#include "server/hosts.h"
 #include "server/membership.h"
 #include "server/node.h"
 #include "server/node_wish.h"
@@ -29,7 +30,7 @@ struct driver {
     struct node node; /* zeroed until it is open: requests find it starting */
     bool node_is_open;
     struct identity identity;
-    struct rpc_service services[2];
+    struct rpc_service services[3];
     struct rpc_server *server;
     struct peers *peers; /* NULL until the node is open */
     struct membership *membership;
@@ -87,17 +88,18 @@ static void ask_for_map(struct driver *driver)
     membership_ask(driver->membership);
 }
 
-/* What a turn ends with: the Appends are made, while their entries can be read where they wait for
- * the log; they leave; then the log's sync starts. The way over a backup is the longer one, so it
- * begins first, and both go on side by side. libuv calls the prepare handle that was started last
- * first: this one is started again each time, the peers' connections have theirs, and on_submit's
- * is older than those. */
+/* What a turn ends with: hosts are told what their caches must not say any more; the Appends are
+ * made, while their entries can be read where they wait for the log; they leave; then the log's
+ * sync starts. The way over a backup is the longer one, so it begins first, and both go on side by
+ * side. libuv calls the prepare handle that was started last first: this one is started again each
+ * time, the peers' connections have theirs, and on_submit's is older than those. */
 static void on_gather(uv_prepare_t *handle)
 {
     struct driver *driver = handle->data;
 
     uv_prepare_stop(handle);
     CHECK(uv_prepare_start(handle, on_gather) == 0);
+    hosts_pump(&driver->node);
     peers_end_turn(driver->peers);
     send_proposals(driver);
     ask_for_map(driver);
@@ -146,6 +148,7 @@ static void on_tick(uv_timer_t *timer)
     struct driver *driver = timer->data;
 
     node_tick(&driver->node, clock_now_ms());
+    hosts_tick(&driver->node, clock_now_ms());
 }
 
 /* --- opening the node --------------------------------------------------------------------------
@@ -179,6 +182,7 @@ static int open_node(struct driver *driver, struct error *error)
         .log_keep_bytes = options->log_keep_bytes,
         .lease_ms = options->lease_ms,
         .grace_ms = options->grace_ms,
+        .host_lease_ms = options->host_lease_ms,
         .checkpoint_done = checkpoint_done,
         .context = driver,
     };
@@ -187,11 +191,16 @@ static int open_node(struct driver *driver, struct error *error)
 
     if (status != CAIRN_OK)
         return status;
-    status = peers_open(&driver->loop, &driver->node, &peers, &driver->peers, error);
+    if (hosts_open(&driver->node) != CAIRN_OK)
+        status = error_set(error, CAIRN_ENOMEM, "server: out of memory");
     if (status == CAIRN_OK)
+        status = peers_open(&driver->loop, &driver->node, &peers, &driver->peers, error);
+    if (status == CAIRN_OK) {
         watch_node(driver);
-    else
-        node_close(&driver->node);
+        return CAIRN_OK;
+    }
+    hosts_close(&driver->node);
+    node_close(&driver->node);
     return status;
 }
 
@@ -364,7 +373,7 @@ static int start(struct driver *driver, struct error *error)
 {
     const struct driver_options *options = driver->options;
     struct rpc_server_options limits = {.connections_limit = (uint32_t)options->connections_limit};
-    int status = rpc_server_listen(&driver->loop, &options->listen, driver->services, 2, &limits,
+    int status = rpc_server_listen(&driver->loop, &options->listen, driver->services, 3, &limits,
                                    &driver->server, error);
 
     if (status == CAIRN_OK && driver->identity.cluster != 0)
@@ -382,6 +391,7 @@ static void finish_node(struct driver *driver)
     if (!driver->node_is_open)
         return;
     node_stop(&driver->node, clock_now_ms());
+    hosts_close(&driver->node);
     node_close(&driver->node);
     driver->node_is_open = false;
 }
@@ -398,6 +408,7 @@ int driver_run(const struct driver_options *options, struct error *error)
     address_format(&options->listen, driver->listen_text);
     driver->services[0] = requests_service(&driver->node);
     driver->services[1] = peers_service(&driver->peers);
+    driver->services[2] = hosts_service(&driver->node);
     error->code = CAIRN_OK;
     CHECK(uv_loop_init(&driver->loop) == 0);
     open_handles(driver);

@@ -52,6 +52,7 @@ struct entry {
     uint64_t lsn;            /* of its record in this server's WAL */
     uint64_t client, number; /* S3; 0 in the log's own commands */
     bool conditional;
+    uint32_t bucket; /* of a proposed mutation's key (C3) */
     uint64_t if_version;
     uint64_t ttl_ms;
     uint64_t cutoff_ms; /* EVICT_SESSIONS */
@@ -64,6 +65,13 @@ struct entry {
     bool packed_owned;
     bool proposed; /* here, by this process; counts as uncommitted until applied or dropped */
 };
+
+/* S3: what a client numbers; its retirement (S4) has no number. */
+static inline bool entry_is_mutation(const struct entry *entry)
+{
+    return entry->kind == COMMAND_PUT || entry->kind == COMMAND_SWAP ||
+           entry->kind == COMMAND_DELETE;
+}
 
 struct entry *entry_create(void); /* zeroed; NULL: out of memory */
 /* Frees the entry and the item it still owns. */

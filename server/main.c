@@ -26,7 +26,7 @@ struct settings {
     uint64_t id;
     const char *wal_backend;
     const char *log_level;
-    bool id_given, manager_given, listen_given;
+    bool id_given, manager_given, listen_given, host_lease_given;
 };
 
 static const struct options_usage usage = {
@@ -76,6 +76,10 @@ static int parse(struct settings *settings, int argc, char **argv, enum options_
          "how long a backup waits for its primary before it takes over; the same on all servers "
          "(default 1500)",
          NULL, false},
+        {"host-lease", OPTION_NUMBER, &driver->host_lease_ms, 0, HOUR_MS, "MS",
+         "how long hosts may read cached values without a word from this server, at most --lease; "
+         "0: they may cache nothing (default 1000, or --lease if that is less)",
+         &settings->host_lease_given, false},
         {"wal-backend", OPTION_STRING, &settings->wal_backend, 0, 0, "NAME",
          "auto, io_uring or thread (default auto)", NULL, false},
         {"connections", OPTION_NUMBER, &driver->connections_limit, 1, 1000000, "N",
@@ -104,6 +108,11 @@ static int check_times(const struct driver_options *driver, struct error *error)
                          "--grace %" PRIu64 ": not above --lease %" PRIu64
                          " by more than clocks may drift (2 %%)",
                          driver->grace_ms, driver->lease_ms);
+    if (driver->host_lease_ms > driver->lease_ms)
+        return error_set(error, CAIRN_EINVAL,
+                         "--host-lease %" PRIu64 ": above --lease %" PRIu64
+                         ", which it must not outlive",
+                         driver->host_lease_ms, driver->lease_ms);
     return CAIRN_OK;
 }
 
@@ -132,6 +141,8 @@ static int check_settings(struct settings *settings, struct error *error)
         return error_set(error, CAIRN_EINVAL, "--log-level %s: not debug, info, warn or error",
                          settings->log_level);
     log_set_level(level);
+    if (!settings->host_lease_given && settings->driver.host_lease_ms > settings->driver.lease_ms)
+        settings->driver.host_lease_ms = settings->driver.lease_ms;
     return check_times(&settings->driver, error);
 }
 
@@ -212,6 +223,7 @@ int main(int argc, char **argv)
                    .log_keep_bytes = 256 * MIB,
                    .beacon_ms = 250,
                    .lease_ms = 1000,
+                   .host_lease_ms = 1000,
                    .grace_ms = 1500},
     };
     struct error error = {0};

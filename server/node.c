@@ -62,7 +62,9 @@ int node_open(struct node *node, const struct node_options *options, uint64_t no
     }
     for (size_t i = 0; i < CAIRN_SERVERS_LIMIT; i++)
         link_init(&node->links[i]);
-    status = open_store(node, options, error);
+    status = node_open_hosts(node, options, now_ms, error);
+    if (status == CAIRN_OK)
+        status = open_store(node, options, error);
     if (status == CAIRN_OK)
         status = damage_open(&node->damage, options->directory, options->partitions, error);
     if (status == CAIRN_OK)
@@ -89,6 +91,7 @@ void node_close(struct node *node)
     if (node->store != NULL)
         store_close(node->store);
     damage_close(&node->damage);
+    lease_free(node->lease);
     cluster_map_free(&node->map);
     memset(node, 0, sizeof *node);
 }

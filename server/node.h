@@ -14,7 +14,9 @@
 #include "replica/link.h"
 #include "server/damage.h"
 #include "server/disk.h"
+#include "server/hosts_record.h"
 #include "server/journal.h"
+#include "server/lease.h"
 #include "server/partition.h"
 #include "server/store.h"
 
@@ -44,6 +46,7 @@ struct run_entries {
 };
 
 struct snapshot_takes; /* snapshot.h */
+struct hosts;          /* hosts.h */
 
 enum { CUT_POINTS_LIMIT = 16 };
 
@@ -76,6 +79,14 @@ struct node {
     uint32_t snapshots_open;      /* snapshot.c: the log is not cut meanwhile */
     struct snapshot_takes *takes; /* snapshot.c: installs under way; NULL: none */
     struct partition_list touched;
+    /* What hosts may read from their caches (C2 to C7). */
+    struct lease *lease;
+    struct hosts_record hosts_record;
+    uint64_t host_lease_ms;  /* longest that is granted; 0: nothing is */
+    uint64_t quiet_until_ms; /* C7: nothing is told about partitions before; 0: that is over */
+    uint64_t peers_until_ms, peers_known_ms; /* see node_peers_until_ms; known 0: not known */
+    bool hosts_ending;                       /* some partition has a hosts_ticket */
+    struct hosts *hosts; /* hosts.c: calls that wait; NULL: nobody asks, nothing is held */
     /* By server id. */
     struct outbox outboxes[CAIRN_SERVERS_LIMIT];
     uint64_t *outbox_bits; /* their memory */
@@ -93,6 +104,7 @@ struct node_options {
     uint64_t log_keep_bytes; /* of log that checkpoints hold, kept for followers; 0: nothing */
     uint64_t lease_ms;       /* 0: 1000 */
     uint64_t grace_ms;       /* 0: 1500 */
+    uint64_t host_lease_ms;  /* for hosts' caches, at most lease_ms; 0: nothing is granted */
     void (*checkpoint_done)(void *context); /* from the checkpoint thread */
     void *context;
 };
@@ -120,6 +132,16 @@ void node_hear_configuration(struct node *node, const struct configuration *conf
  * brings. Afterwards `update`, which may be NULL, tells what the core said. */
 void node_step(struct node *node, struct partition *partition, const struct replica_event *event,
                struct replica_update *update);
+/* C7: an earlier life of this store granted leases to hosts that may not have run out. */
+static inline bool node_is_quiet(const struct node *node, uint64_t now_ms)
+{
+    return now_ms < node->quiet_until_ms;
+}
+/* The earliest end of a peer's lease over all partitions led here (C5); UINT64_MAX: there is none.
+ */
+uint64_t node_peers_until_ms(struct node *node, uint64_t now_ms);
+/* Tells the cores that hand over when no host reads any more (C6). */
+void node_report_hosts_ended(struct node *node, uint64_t now_ms);
 /* Time passes: proposals are repeated, idle sessions evicted (S4), checkpoints started. */
 void node_tick(struct node *node, uint64_t now_ms);
 

@@ -22,6 +22,8 @@ static void discount(struct node *node, struct entry *entry)
     entry->proposed = false;
     CHECK(node->uncommitted_bytes >= entry->packed_length);
     node->uncommitted_bytes -= entry->packed_length;
+    if (entry_is_mutation(entry))
+        lease_write_ends(node->lease, entry->bucket);
 }
 
 void node_drop_from(struct node *node, struct partition *partition, uint64_t index)

@@ -4,6 +4,14 @@
 
 #include "server/node.h"
 
+/* node_hosts.c: reads what hosts were ever granted (C7) and opens node->lease. */
+int node_open_hosts(struct node *node, const struct node_options *options, uint64_t now_ms,
+                    struct error *error);
+/* Notes who counts in the partition now, for node_peers_until_ms. */
+void node_note_counted(struct node *node, struct partition *partition);
+/* C6: the partition is handed over; its core is told once hosts read no more. */
+void node_end_hosts(struct node *node, struct partition *partition, uint64_t now_ms);
+
 /* node_recover.c: opens the log and makes what it holds each partition's. */
 int node_recover(struct node *node, const struct node_options *options, uint64_t started_ms,
                  struct error *error);

@@ -9,13 +9,6 @@
 /* A backup that does not keep up slows the writers here instead of filling the memory. */
 enum { UNCOMMITTED_LIMIT_BYTES = 32 << 20 };
 
-/* S3: what a client numbers; its retirement (S4) has no number. */
-static bool is_mutation(const struct entry *entry)
-{
-    return entry->kind == COMMAND_PUT || entry->kind == COMMAND_SWAP ||
-           entry->kind == COMMAND_DELETE;
-}
-
 /* --- proposing ----------------------------------------------------------------------------------
  */
 
@@ -41,14 +34,14 @@ int node_propose(struct node *node, struct partition *partition, struct entry *e
 
     place(replica, entry, now_ms);
     /* The log's own entries are few and some lead out of a jam (R6, S4). */
-    if (is_mutation(entry) && node->uncommitted_bytes > UNCOMMITTED_LIMIT_BYTES)
+    if (entry_is_mutation(entry) && node->uncommitted_bytes > UNCOMMITTED_LIMIT_BYTES)
         return CAIRN_EFULL;
     if (!partition_reserve(partition, 1))
         return CAIRN_EFULL;
-    if (is_mutation(entry) && store_session_begin(node->store, entry) != CAIRN_OK)
+    if (entry_is_mutation(entry) && store_session_begin(node->store, entry) != CAIRN_OK)
         return CAIRN_EFULL;
     if (!journal_append(&node->journal, entry)) {
-        if (is_mutation(entry))
+        if (entry_is_mutation(entry))
             store_session_forget(node->store, entry);
         return CAIRN_EFULL;
     }
@@ -57,6 +50,11 @@ int node_propose(struct node *node, struct partition *partition, struct entry *e
     partition_push(partition, entry);
     entry->proposed = true;
     node->uncommitted_bytes += entry->packed_length;
+    if (entry_is_mutation(entry)) {
+        /* C3: hosts hear of it while it is synced and replicated. */
+        entry->bucket = bucket_of(entry->item->bytes, entry->item->key_length);
+        lease_write_begins(node->lease, entry->bucket, now_ms);
+    }
     if (partition->noted_count > 0)
         node_note_news(node, partition);
     return CAIRN_OK;
@@ -146,9 +144,14 @@ static void notice_end_of_lead(struct node *node, struct partition *partition)
 
     if (!leads)
         partition->owes_noop = false;
-    if (partition->leads && !leads)
+    if (partition->leads && !leads) {
         node_stop_waiting(node, partition);
+        /* C5: from here on the peers of this partition bound no renewal, so what was granted of it
+         * must not be renewed. A copy may step aside long before its peers' leases end (R13). */
+        (void)lease_end_all(node->lease);
+    }
     partition->leads = leads;
+    node_note_counted(node, partition);
 }
 
 static void ask_manager(struct node *node, struct partition *partition,
@@ -203,12 +206,8 @@ void node_step(struct node *node, struct partition *partition, const struct repl
 
     replica_step(&partition->replica, event, said);
     node_carry_out(node, partition, said, event->now_ms);
-    if (said->end_hosts) {
-        /* C6: nothing is granted to hosts. */
-        struct replica_event ended = {.kind = REPLICA_EVENT_HOSTS_ENDED, .now_ms = event->now_ms};
-
-        node_step(node, partition, &ended, NULL);
-    }
+    if (said->end_hosts)
+        node_end_hosts(node, partition, event->now_ms);
 }
 
 /* --- becoming durable ---------------------------------------------------------------------------

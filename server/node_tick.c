@@ -64,7 +64,10 @@ static void say_what_is_served(struct node *node, uint64_t now_ms)
     uint32_t serving = 0;
 
     for (uint32_t i = 0; i < node->partition_count; i++)
-        serving += replica_serves(&node->partitions[i].replica, now_ms) ? 1 : 0;
+        serving +=
+            replica_serves(&node->partitions[i].replica, now_ms) && !node_is_quiet(node, now_ms)
+                ? 1
+                : 0;
     if (serving != node->serving_said)
         log_info("server", "serving partitions=%u of=%u", serving, node->partition_count);
     node->serving_said = serving;
@@ -79,6 +82,9 @@ void node_tick_replicas(struct node *node, uint64_t now_ms)
     }
     if (node->owes)
         node_pay_all_debts(node, now_ms);
+    if (!node_is_quiet(node, now_ms))
+        node->quiet_until_ms = 0;
+    node_report_hosts_ended(node, now_ms);
 }
 
 void node_tick(struct node *node, uint64_t now_ms)

@@ -43,8 +43,11 @@ struct partition {
     bool owes_epoch, owes_noop;
     uint64_t carry_index; /* node_carry.c: from here on to be written again; 0: nothing */
     uint64_t carry_lsn;   /* until all is: where what is to be written again begins in the log */
-    bool leads;           /* as last noticed; its end is the end of all that wait */
-    bool damaged;         /* found, and the core is to be told (R13) */
+    uint64_t counted_sum; /* of the copies that count, as last noted (C5) */
+    uint64_t
+        hosts_ticket; /* C6: of lease_end_all, as long as the core waits for it; 0: it does not */
+    bool leads;       /* as last noticed; its end is the end of all that wait */
+    bool damaged;     /* found, and the core is to be told (R13) */
     bool touched;
     STAILQ_ENTRY(partition) next_touched;
     bool wants_proposal; /* `proposal` is to be sent to the manager (R11) */

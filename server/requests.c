@@ -4,8 +4,10 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "proto/limits.h"
 #include "proto/partition.h"
+#include "server/hosts.h"
 
 static const rpc_handler handlers[] = {
     [SERVER_GET] = request_get,       [SERVER_PUT] = request_put,
@@ -51,18 +53,30 @@ static void explain(const struct partition *partition, struct refusal *refusal)
         refusal->status = SERVER_NOT_PRIMARY;
 }
 
-bool requests_serves(const struct partition *partition, uint64_t now_ms, struct refusal *refusal)
+/* C7: what is told now could contradict what hosts read. */
+static bool is_quiet(const struct node *node, uint64_t now_ms, struct refusal *refusal)
+{
+    if (!node_is_quiet(node, now_ms))
+        return false;
+    *refusal = (struct refusal){.status = SERVER_STARTING,
+                                .message = "values that hosts may have cached run out first"};
+    return true;
+}
+
+bool requests_serves(const struct node *node, const struct partition *partition, uint64_t now_ms,
+                     struct refusal *refusal)
 {
     if (replica_serves(&partition->replica, now_ms))
-        return true;
+        return !is_quiet(node, now_ms, refusal);
     explain(partition, refusal);
     return false;
 }
 
-bool requests_accepts(const struct partition *partition, struct refusal *refusal)
+bool requests_accepts(const struct node *node, const struct partition *partition,
+                      struct refusal *refusal)
 {
-    if (replica_accepts(&partition->replica))
-        return true;
+    if (replica_accepts(&partition->replica)) /* the clock is looked at only while it matters */
+        return node->quiet_until_ms == 0 || !is_quiet(node, clock_now_ms(), refusal);
     explain(partition, refusal);
     return false;
 }
@@ -79,6 +93,9 @@ bool requests_route(struct node *node, uint64_t cluster, const cairn_key *key,
     *partition = &node->partitions[partition_of(key->data, key->length, node->partition_count)];
     return true;
 }
+
+/* --- replies ------------------------------------------------------------------------------------
+ */
 
 /* Where the client should turn to, as far as this server knows. */
 static server_redirect redirect_of(const struct node *node, uint32_t partition)
@@ -98,6 +115,15 @@ static server_redirect redirect_of(const struct node *node, uint32_t partition)
     return redirect;
 }
 
+void requests_reply(struct node *node, struct rpc_call *call, const struct telling *telling,
+                    const void *result)
+{
+    if (telling->tells)
+        hosts_reply(node, call, telling->bucket, result);
+    else
+        rpc_reply(call, result);
+}
+
 static void refuse_get(struct node *node, struct rpc_call *call, const struct refusal *refusal)
 {
     get_result result = {.status = refusal->status};
@@ -106,7 +132,7 @@ static void refuse_get(struct node *node, struct rpc_call *call, const struct re
         result.get_result_u.redirect = redirect_of(node, refusal->partition);
     else
         result.get_result_u.message = view_of_text(refusal->message);
-    rpc_reply(call, &result);
+    requests_reply(node, call, &refusal->telling, &result);
 }
 
 static void refuse_put(struct node *node, struct rpc_call *call, const struct refusal *refusal)
@@ -119,7 +145,7 @@ static void refuse_put(struct node *node, struct rpc_call *call, const struct re
         result.put_result_u.current_version = refusal->current_version;
     else
         result.put_result_u.message = view_of_text(refusal->message);
-    rpc_reply(call, &result);
+    requests_reply(node, call, &refusal->telling, &result);
 }
 
 static void refuse_swap(struct node *node, struct rpc_call *call, const struct refusal *refusal)
@@ -130,7 +156,7 @@ static void refuse_swap(struct node *node, struct rpc_call *call, const struct r
         result.swap_result_u.redirect = redirect_of(node, refusal->partition);
     else
         result.swap_result_u.message = view_of_text(refusal->message);
-    rpc_reply(call, &result);
+    requests_reply(node, call, &refusal->telling, &result);
 }
 
 static void refuse_delete(struct node *node, struct rpc_call *call, const struct refusal *refusal)
@@ -141,7 +167,7 @@ static void refuse_delete(struct node *node, struct rpc_call *call, const struct
         result.delete_result_u.redirect = redirect_of(node, refusal->partition);
     else
         result.delete_result_u.message = view_of_text(refusal->message);
-    rpc_reply(call, &result);
+    requests_reply(node, call, &refusal->telling, &result);
 }
 
 static void refuse_scan(struct node *node, struct rpc_call *call, const struct refusal *refusal)

@@ -21,12 +21,23 @@ void request_retire(void *node, struct rpc_call *call, const void *args);
 
 /* --- shared by the handlers ------------------------------------------------------------------ */
 
+/* C3: whether a reply says anything about keys of a bucket. */
+struct telling {
+    bool tells;
+    uint32_t bucket;
+};
+
+/* Answers with `result`: at once, or when hosts read nothing any more that it may contradict. */
+void requests_reply(struct node *node, struct rpc_call *call, const struct telling *telling,
+                    const void *result);
+
 /* Why a request is not carried out. */
 struct refusal {
     server_status status;
     const char *message;      /* static text; with statuses that carry one */
     uint32_t partition;       /* NOT_PRIMARY */
     uint64_t current_version; /* VERSION_MISMATCH */
+    struct telling telling;   /* what a result says that is no success */
 };
 
 /* Answers procedure `number` of the program with a refusal. */
@@ -37,11 +48,13 @@ void requests_refuse(struct node *node, struct rpc_call *call, uint32_t number,
 bool requests_route(struct node *node, uint64_t cluster, const cairn_key *key,
                     struct partition **partition, struct refusal *refusal);
 /* False and `refusal` filled unless this process answers for the partition at `now_ms` (R3, L1,
- * L4). What was read may be told only if this held at a time read after it; asked before, too, it
- * saves the work. */
-bool requests_serves(const struct partition *partition, uint64_t now_ms, struct refusal *refusal);
+ * L4, C7). What was read may be told only if this held at a time read after it; asked before, too,
+ * it saves the work. */
+bool requests_serves(const struct node *node, const struct partition *partition, uint64_t now_ms,
+                     struct refusal *refusal);
 /* False and `refusal` filled unless mutations of the partition are taken into its log here. */
-bool requests_accepts(const struct partition *partition, struct refusal *refusal);
+bool requests_accepts(const struct node *node, const struct partition *partition,
+                      struct refusal *refusal);
 bool requests_cluster(const struct node *node, uint64_t cluster, struct refusal *refusal);
 
 #endif

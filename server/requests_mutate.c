@@ -3,6 +3,8 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/rules.h"
+#include "server/hosts.h"
 #include "server/requests.h"
 
 /* A mutation as it came, whatever its procedure. */
@@ -21,19 +23,21 @@ struct mutation_waiter {
     struct node *node;
     struct rpc_call *call;
     uint32_t procedure;
+    uint32_t bucket; /* of the key */
 };
 
 /* --- answers -------------------------------------------------------------------------------------
  */
 
-static void answer_done(struct rpc_call *call, uint32_t procedure, const struct outcome *outcome)
+static void answer_done(struct node *node, struct rpc_call *call, uint32_t procedure,
+                        const struct outcome *outcome, const struct telling *telling)
 {
     if (procedure == SERVER_PUT) {
         put_result result = {.status = SERVER_OK};
 
         result.put_result_u.done.existed = outcome->existed;
         result.put_result_u.done.key_version = outcome->version;
-        rpc_reply(call, &result);
+        requests_reply(node, call, telling, &result);
     } else if (procedure == SERVER_SWAP) {
         swap_result result = {.status = SERVER_OK};
 
@@ -41,23 +45,23 @@ static void answer_done(struct rpc_call *call, uint32_t procedure, const struct 
         result.swap_result_u.done.key_version = outcome->version;
         result.swap_result_u.done.old_value =
             (cairn_value){.data = outcome->old_value, .length = outcome->old_value_length};
-        rpc_reply(call, &result);
+        requests_reply(node, call, telling, &result);
     } else {
         delete_result result = {.status = SERVER_OK};
 
         result.delete_result_u.existed = outcome->existed;
-        rpc_reply(call, &result);
+        requests_reply(node, call, telling, &result);
     }
 }
 
 static void answer_outcome(struct node *node, struct rpc_call *call, uint32_t procedure,
-                           const struct outcome *outcome)
+                           const struct outcome *outcome, const struct telling *telling)
 {
-    struct refusal refusal = {.current_version = outcome->version};
+    struct refusal refusal = {.current_version = outcome->version, .telling = *telling};
 
     switch (outcome->code) {
     case OUTCOME_DONE:
-        answer_done(call, procedure, outcome);
+        answer_done(node, call, procedure, outcome, telling);
         return;
     case OUTCOME_VERSION_MISMATCH:
         refusal.status = SERVER_VERSION_MISMATCH;
@@ -80,10 +84,11 @@ static void answer_applied(struct waiter *base, const struct entry *entry,
     struct mutation_waiter *waiter = (struct mutation_waiter *)base;
     static const struct refusal unknown = {.status = SERVER_UNKNOWN,
                                            .message = "this server no longer leads the partition"};
+    struct telling telling = {.tells = !RULE_BROKEN(C3_MUTATION), .bucket = waiter->bucket};
 
     (void)entry;
     if (outcome != NULL)
-        answer_outcome(waiter->node, waiter->call, waiter->procedure, outcome);
+        answer_outcome(waiter->node, waiter->call, waiter->procedure, outcome, &telling);
     else
         requests_refuse(waiter->node, waiter->call, waiter->procedure, &unknown);
     free(waiter);
@@ -145,6 +150,7 @@ static bool propose(struct node *node, struct partition *partition, const struct
         entry_free(entry);
         return false;
     }
+    waiter->bucket = entry->bucket;
     partition_add_waiter(entry, &waiter->base);
     return true;
 }
@@ -161,6 +167,23 @@ static struct mutation_waiter *waiter_of(struct node *node, struct rpc_call *cal
     return waiter;
 }
 
+/* C3: that it was applied before does not mean that hosts have stopped reading what was there then:
+ * the first reply may be waiting still. */
+static bool answer_again(struct node *node, struct rpc_call *call,
+                         const struct partition *partition, const struct mutation *mutation,
+                         const struct outcome *outcome, struct refusal *refusal)
+{
+    struct telling telling = {.tells = !RULE_BROKEN(C3_REPLAY) && hosts_may_hold(node)};
+
+    /* L1: a primary that was deposed long ago must not answer from its past. */
+    if (!requests_serves(node, partition, clock_now_ms(), refusal))
+        return false;
+    if (telling.tells)
+        telling.bucket = bucket_of(mutation->key->data, mutation->key->length);
+    answer_outcome(node, call, mutation->procedure, outcome, &telling);
+    return true;
+}
+
 /* S3: a request executes at most once. What was applied is answered again, what is in flight is
  * joined, what is new is proposed. */
 static bool submit(struct node *node, struct rpc_call *call, struct partition *partition,
@@ -174,11 +197,7 @@ static bool submit(struct node *node, struct rpc_call *call, struct partition *p
                             mutation->number, &outcome, &in_flight);
 
     if (verdict == SESSION_DUPLICATE) {
-        /* L1: a primary that was deposed long ago must not answer from its past. */
-        if (!requests_serves(partition, clock_now_ms(), refusal))
-            return false;
-        answer_outcome(node, call, mutation->procedure, &outcome);
-        return true;
+        return answer_again(node, call, partition, mutation, &outcome, refusal);
     }
     if (verdict == SESSION_STALE || verdict == SESSION_FULL) {
         *refusal = verdict == SESSION_STALE
@@ -192,6 +211,7 @@ static bool submit(struct node *node, struct rpc_call *call, struct partition *p
         return false;
     waiter = waiter_of(node, call, mutation->procedure);
     if (waiter != NULL && verdict == SESSION_IN_FLIGHT) {
+        waiter->bucket = bucket_of(mutation->key->data, mutation->key->length);
         partition_add_waiter(in_flight, &waiter->base);
         return true;
     }
@@ -211,7 +231,8 @@ static void mutate(struct node *node, struct rpc_call *call, const struct mutati
 
     if (mutation->client != 0 && mutation->number != 0 &&
         requests_route(node, mutation->cluster, mutation->key, &partition, &refusal) &&
-        requests_accepts(partition, &refusal) && submit(node, call, partition, mutation, &refusal))
+        requests_accepts(node, partition, &refusal) &&
+        submit(node, call, partition, mutation, &refusal))
         return;
     requests_refuse(node, call, mutation->procedure, &refusal);
 }
@@ -308,7 +329,7 @@ void request_retire(void *context, struct rpc_call *call, const void *args)
             result.status = SERVER_INVALID;
             break;
         }
-        if (replica_accepts(&node->partitions[number].replica))
+        if (requests_accepts(node, &node->partitions[number], &refusal))
             propose_retirement(node, &node->partitions[number], retire->client, now_ms);
     }
     rpc_reply(call, &result);

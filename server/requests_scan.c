@@ -3,7 +3,9 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/rules.h"
 #include "proto/limits.h"
+#include "server/hosts.h"
 #include "server/requests.h"
 
 /* A page while it is filled. The pairs point into memtables and LMDB: the page is encoded before
@@ -174,7 +176,7 @@ static bool serves_all(const struct node *node, const scan_args *args, struct re
     uint64_t now_ms = clock_now_ms();
 
     for (uint32_t i = 0; i < args->partitions.partitions_len; i++)
-        if (!requests_serves(&node->partitions[args->partitions.partitions_val[i]], now_ms,
+        if (!requests_serves(node, &node->partitions[args->partitions.partitions_val[i]], now_ms,
                              refusal))
             return false;
     return true;
@@ -202,6 +204,8 @@ static bool check(struct node *node, const scan_args *args, struct refusal *refu
     return serves_all(node, args, refusal);
 }
 
+/* C3: a pair that is not there says as much as one that is, and of no bucket in particular: the
+ * page waits for all that is being revoked. */
 static void answer_page(struct rpc_call *call, struct page *page)
 {
     scan_result result = {.status = SERVER_OK};
@@ -209,7 +213,10 @@ static void answer_page(struct rpc_call *call, struct page *page)
     result.scan_result_u.page.more = page->more;
     result.scan_result_u.page.pairs.pairs_len = page->count;
     result.scan_result_u.page.pairs.pairs_val = page->pairs;
-    rpc_reply(call, &result);
+    if (RULE_BROKEN(C3_GET))
+        rpc_reply(call, &result);
+    else
+        hosts_reply_to_scan(page->node, call, &result);
 }
 
 /* Fills the page and answers with it, or lets the call wait; false: the call is to be refused. */
