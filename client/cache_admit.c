@@ -75,7 +75,9 @@ static void take_off(const struct cache *cache, int which, uint64_t hash, uint8_
     }
 }
 
-/* The window is as many misses as a row has counters: whoever counts the last halves them all. */
+/* The window is a quarter as many misses as a row has counters: so few of a row's counters are
+ * taken that a key missed once is seldom mistaken for one missed twice. Whoever counts the window's
+ * last halves them all. */
 static void age(const struct cache *cache)
 {
     cache_word *counted = &cache_fixed(cache)->aging.word;
@@ -83,7 +85,7 @@ static void age(const struct cache *cache)
     const size_t count_words = 2 * (size_t)CACHE_SKETCH_ROWS * cache->geometry.sketch_row / 8;
     uint64_t seen = atomic_fetch_add_explicit(counted, 1, memory_order_relaxed) + 1;
 
-    if (seen < cache->geometry.sketch_row ||
+    if (seen < cache->geometry.sketch_row / 4 ||
         !atomic_compare_exchange_strong_explicit(counted, &seen, 0, memory_order_relaxed,
                                                  memory_order_relaxed))
         return;

@@ -58,7 +58,7 @@ int cache_geometry_of(size_t bytes, struct cache_geometry *geometry)
         return CAIRN_EINVAL;
     geometry->bytes = bytes / GRAIN * GRAIN;
     geometry->sketch = sizeof(struct cache_fixed);
-    geometry->sketch_row = power_of_two_up_to(geometry->bytes / 1024);
+    geometry->sketch_row = power_of_two_up_to(geometry->bytes / 256);
     if (geometry->sketch_row > ROW_LIMIT)
         geometry->sketch_row = ROW_LIMIT;
     geometry->map = round_up(
