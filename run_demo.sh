@@ -324,24 +324,24 @@ shared_cache() {
     details show cache clear
     show get motd
     kill -TERM "${pids[agent]}"
-    wait "${pids[agent]}" || fail "the agent: $(tail -n 1 "$WORK/agent.log")"
-    unset "pids[agent]"
+    ended agent
     details show cache unlink
 }
 
 manager_restart() {
-    say "The manager is killed: healthy servers serve on"
+    say "The manager is killed: healthy servers serve on, and a client that starts now finds the map in memory"
     kill -KILL "${pids[m]}"
     wait "${pids[m]}" 2>/dev/null || true
     unset "pids[m]"
-    # A client that knows the map needs no manager; one that starts now waits for it.
-    echo "SWAP a 3" >"$WORK/calls.late"
-    "$BIN"/cairn --manager "$MANAGER" workload <"$WORK/calls.late" >"$WORK/answers.late" 2>/dev/null &
+    show swap a 3
+    echo "SWAP a 4" >"$WORK/calls.late"
+    "$BIN"/cairn --manager "$MANAGER" --no-cache workload <"$WORK/calls.late" >"$WORK/answers.late" \
+        2>/dev/null &
     pids[late]=$!
     start_manager
     wait "${pids[late]}" || fail "the waiting client failed"
     unset "pids[late]"
-    echo "the manager is back with its map; a client that waited for it got:"
+    echo "the manager is back with its map; a client without a cache, which waited for it, got:"
     cat "$WORK/answers.late"
 }
 
@@ -362,19 +362,24 @@ tour() {
     fi
 }
 
+# ended NAME: waits for a process that was told to end; it must do so with exit code 0.
+ended() {
+    local code=0
+    wait "${pids[$1]}" || code=$?
+    unset "pids[$1]"
+    [ "$code" -eq 0 ] || fail "$1 ended with exit code $code: $(tail -n 3 "$WORK/$1.log")"
+}
+
 stop_all() {
-    local i code=0
+    local i
     for ((i = 0; i < SERVERS; i++)); do
         kill -TERM "${pids[s$i]}"
     done
     for ((i = 0; i < SERVERS; i++)); do
-        wait "${pids[s$i]}" || code=$?
-        unset "pids[s$i]"
+        ended "s$i"
     done
     kill -TERM "${pids[m]}"
-    wait "${pids[m]}" || code=$?
-    unset "pids[m]"
-    [ "$code" -eq 0 ] || fail "a process ended with exit code $code"
+    ended m
     echo "all processes ended with exit code 0"
 }
 

@@ -7,7 +7,8 @@ import subprocess
 import time
 import unittest
 
-from cluster import BIN, ROOT, CairnTest, clean_environment, free_port, program, run, timeout, wait_until
+from cluster import (BIN, ROOT, CairnTest, clean_environment, free_port, program, run, segments, timeout,
+                     wait_until)
 
 
 def demo(*arguments):
@@ -34,6 +35,7 @@ class Demo(CairnTest):
         self.assertEqual(0, result.code, result)
         self.assertTrue(result.text.endswith("OK: tour completed\n"), result)
         self.assertIn("recovered", result.text)
+        self.assertIn("hit rate", result.text)
 
     @timeout(200)
     def test_the_golden_mode_prints_the_same_bytes_every_run(self):
@@ -56,7 +58,8 @@ class Demo(CairnTest):
     @timeout(120)
     def test_nothing_is_left_after_an_interruption(self):
         """At several moments; the runner finds processes and directories that stay."""
-        for seconds, number in ((0.3, signal.SIGINT), (1.5, signal.SIGINT), (3, signal.SIGTERM)):
+        for seconds, number in ((0.3, signal.SIGINT), (1.5, signal.SIGINT), (2, signal.SIGINT),
+                                (3, signal.SIGTERM)):
             process = subprocess.Popen(demo(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                                        env=environment(), start_new_session=True)
             time.sleep(seconds)
@@ -65,6 +68,7 @@ class Demo(CairnTest):
             process.communicate(timeout=60)
             self.assertIn(process.returncode, (130, 143, 0, -2, -15))
             self.assertEqual([], os.listdir(os.environ["TMPDIR"]) if "TMPDIR" in os.environ else [])
+            self.assertEqual([], segments(f"demo-{process.pid}"))
 
 
 class BackgroundCluster(CairnTest):
@@ -93,6 +97,8 @@ class BackgroundCluster(CairnTest):
         self.assertEqual(0, up.code, up)
         self.assertIn("put greeting hello", up.text)
         self.expect(self.cli("put", "k", "v"), 0)
+        name = self.environment["CAIRN_CACHE_NAME"]
+        self.assertEqual(1, len(segments(name)))
         manager, server = self.pid("m"), self.pid("s0")
         again = self.cluster_script("up")
         self.assertEqual((0, up.out), (again.code, again.out), again)
@@ -100,6 +106,7 @@ class BackgroundCluster(CairnTest):
         self.assertEqual(0, self.cluster_script("down").code)
         self.assertTrue(ended(server))
         self.assertTrue(ended(manager))
+        self.assertEqual([], segments(name))
         self.assertEqual(0, self.cluster_script("up").code)
         self.expect(self.cli("get", "k"), 0, "v\n")
 
