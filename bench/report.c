@@ -10,7 +10,7 @@ static const struct {
     double percent;
 } PERCENTILES[] = {{"p50_us", 50}, {"p90_us", 90}, {"p99_us", 99}, {"p999_us", 99.9}};
 
-enum { PERCENTILE_COUNT = sizeof(PERCENTILES) / sizeof(PERCENTILES[0]) };
+enum { PERCENTILE_COUNT = sizeof(PERCENTILES) / sizeof(PERCENTILES[0]), FINE_NS = 10000 };
 
 static double per_second(const struct run_result *result, uint64_t operations)
 {
@@ -28,29 +28,60 @@ static uint64_t all_operations(const struct run_result *result)
 static void print_row(const char *name, const struct run_result *result, uint64_t operations,
                       const struct histogram *latency_ns, FILE *out)
 {
-    fprintf(out, "%-7s %12" PRIu64 " %12.0f %10.1f", name, operations,
-            per_second(result, operations), histogram_mean(latency_ns) / 1e3);
+    int decimals = histogram_mean(latency_ns) < FINE_NS ? 3 : 1;
+    fprintf(out, "%-7s %12" PRIu64 " %12.0f %10.*f", name, operations,
+            per_second(result, operations), decimals, histogram_mean(latency_ns) / 1e3);
     for (int i = 0; i < PERCENTILE_COUNT; i++)
-        fprintf(out, " %10.1f",
+        fprintf(out, " %10.*f", decimals,
                 (double)histogram_percentile(latency_ns, PERCENTILES[i].percent) / 1e3);
-    fprintf(out, " %10.1f\n", (double)histogram_maximum(latency_ns) / 1e3);
+    fprintf(out, " %10.*f\n", decimals, (double)histogram_maximum(latency_ns) / 1e3);
 }
 
-static void print_table(const struct run_plan *plan, const struct run_result *result, FILE *out)
+static double hit_rate(const struct target_counts *counts)
 {
-    fprintf(out, "%s: %u connections, %" PRIu64 " keys of %zu bytes, values of %zu bytes, %.2f s\n",
-            plan->target->name, plan->connections, plan->workload.keys, plan->workload.key_bytes,
+    uint64_t reads = counts->hits + counts->misses;
+    return reads > 0 ? (double)counts->hits / (double)reads : 0;
+}
+
+static void print_head(const struct settings *settings, const struct run_result *result, FILE *out)
+{
+    const struct run_plan *plan = &settings->plan;
+    fprintf(out, "%s%s: ", plan->target->name, plan->place.cache ? " with its cache" : "");
+    if (settings->processes.count > 1)
+        fprintf(out, "%u processes of ", settings->processes.count);
+    fprintf(out, "%u connections, %" PRIu64 " keys of %zu bytes, values of %zu bytes, %.2f s\n",
+            plan->connections, plan->workload.keys, plan->workload.key_bytes,
             plan->workload.value_bytes, result->seconds);
+}
+
+static void print_foot(const struct run_plan *plan, const struct run_result *result, FILE *out)
+{
+    const struct target_counts *counts = &result->counts;
+    if (result->missing > 0)
+        fprintf(out, "%" PRIu64 " gets found nothing\n", result->missing);
+    if (plan->batch > 1)
+        fprintf(out, "latencies: means of %u operations; a look at the clock takes %.1f ns\n",
+                plan->batch, run_clock_ns());
+    if (plan->place.cache)
+        fprintf(out,
+                "cache: %.2f%% hits (%" PRIu64 " of %" PRIu64 "), %" PRIu64 " fills, %" PRIu64
+                " invalidations\n",
+                hit_rate(counts) * 100, counts->hits, counts->hits + counts->misses, counts->fills,
+                counts->invalidations);
+    fprintf(out, "driver: %.2f s of CPU, %" PRIu64 " waits\n", result->driver_cpu_seconds,
+            result->driver_switches);
+}
+
+static void print_table(const struct settings *settings, const struct run_result *result, FILE *out)
+{
+    print_head(settings, result, out);
     fprintf(out, "%-7s %12s %12s %10s %10s %10s %10s %10s %10s\n", "", "operations", "per second",
             "mean us", "p50 us", "p90 us", "p99 us", "p99.9 us", "max us");
     for (int i = 0; i < BENCH_OPERATIONS; i++)
         if (result->operations[i] > 0)
             print_row(operation_name((enum bench_operation)i), result, result->operations[i],
                       &result->latency_ns[i], out);
-    if (result->missing > 0)
-        fprintf(out, "%" PRIu64 " gets found nothing\n", result->missing);
-    fprintf(out, "driver: %.2f s of CPU, %" PRIu64 " waits\n", result->driver_cpu_seconds,
-            result->driver_switches);
+    print_foot(&settings->plan, result, out);
 }
 
 static json_t *operation_json(const struct run_result *result, int operation)
@@ -67,38 +98,65 @@ static json_t *operation_json(const struct run_result *result, int operation)
     return object;
 }
 
-static int print_json(const struct run_plan *plan, const struct run_result *result, FILE *out)
+static json_t *cache_json(const struct target_counts *counts)
+{
+    return json_pack("{s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "hit_rate", hit_rate(counts),
+                     "hits", (json_int_t)counts->hits, "misses", (json_int_t)counts->misses,
+                     "fills", (json_int_t)counts->fills, "refused", (json_int_t)counts->refused,
+                     "skipped", (json_int_t)counts->skipped, "invalidations",
+                     (json_int_t)counts->invalidations, "lapses", (json_int_t)counts->lapses,
+                     "evictions", (json_int_t)counts->evictions);
+}
+
+static json_t *operations_json(const struct run_result *result)
 {
     json_t *operations = json_object();
     for (int i = 0; i < BENCH_OPERATIONS; i++)
         if (result->operations[i] > 0)
             json_object_set_new(operations, operation_name((enum bench_operation)i),
                                 operation_json(result, i));
-    json_t *object = json_pack(
-        "{s:s, s:i, s:I, s:I, s:I, s:f, s:I, s:I, s:f, s:I, s:f, s:I, s:o}", "target",
-        plan->target->name, "connections", (int)plan->connections, "keys",
-        (json_int_t)plan->workload.keys, "key_bytes", (json_int_t)plan->workload.key_bytes,
-        "value_bytes", (json_int_t)plan->workload.value_bytes, "seconds", result->seconds,
-        "all_operations", (json_int_t)all_operations(result), "executed",
-        (json_int_t)result->executed, "per_second", per_second(result, all_operations(result)),
-        "missing", (json_int_t)result->missing, "driver_cpu_seconds", result->driver_cpu_seconds,
-        "driver_waits", (json_int_t)result->driver_switches, "operations", operations);
-    if (object == NULL)
-        return CAIRN_ENOMEM;
-    int status = json_dumpf(object, out, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    return operations;
+}
+
+static json_t *plan_json(const struct settings *settings)
+{
+    const struct run_plan *plan = &settings->plan;
+    return json_pack("{s:s, s:i, s:i, s:i, s:b, s:I, s:I, s:I, s:f}", "target", plan->target->name,
+                     "processes", (int)settings->processes.count, "connections",
+                     (int)plan->connections, "batch", (int)plan->batch, "cached",
+                     (int)plan->place.cache, "keys", (json_int_t)plan->workload.keys, "key_bytes",
+                     (json_int_t)plan->workload.key_bytes, "value_bytes",
+                     (json_int_t)plan->workload.value_bytes, "clock_ns", run_clock_ns());
+}
+
+static int print_json(const struct settings *settings, const struct run_result *result, FILE *out)
+{
+    json_t *object = plan_json(settings);
+    json_t *measured = json_pack(
+        "{s:f, s:I, s:I, s:f, s:I, s:f, s:I, s:o}", "seconds", result->seconds, "all_operations",
+        (json_int_t)all_operations(result), "executed", (json_int_t)result->executed, "per_second",
+        per_second(result, all_operations(result)), "missing", (json_int_t)result->missing,
+        "driver_cpu_seconds", result->driver_cpu_seconds, "driver_waits",
+        (json_int_t)result->driver_switches, "operations", operations_json(result));
+    if (settings->plan.place.cache)
+        json_object_set_new(measured, "cache", cache_json(&result->counts));
+    int status = json_object_update(object, measured);
+    json_decref(measured);
+    if (status == 0)
+        status = json_dumpf(object, out, JSON_COMPACT | JSON_REAL_PRECISION(9));
     json_decref(object);
     fprintf(out, "\n");
     return status == 0 ? 0 : CAIRN_EIO;
 }
 
-int report_print(const struct run_plan *plan, const struct run_result *result, bool json, FILE *out,
+int report_print(const struct settings *settings, const struct run_result *result, FILE *out,
                  struct error *error)
 {
     int status = 0;
-    if (json)
-        status = print_json(plan, result, out);
+    if (settings->json)
+        status = print_json(settings, result, out);
     else
-        print_table(plan, result, out);
+        print_table(settings, result, out);
     if (status == 0 && fflush(out) != 0)
         status = CAIRN_EIO;
     return status == 0 ? 0 : error_set(error, status, "report: %s", error_text(status));

@@ -1,14 +1,17 @@
 /* Parses and checks cairn-bench's options. */
 #include "bench/settings.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* The options as given, before they become a plan. */
 struct raw {
-    const char *target, *manager, *redis, *operation, *order;
+    const char *target, *manager, *redis, *operation, *order, *cache_name, *server;
     uint64_t get_percent, connections, keys, key_bytes, value_bytes, seconds, count, warm_up;
-    uint64_t timeout_ms, seed, scan_limit, redis_wait;
-    bool no_load, json, cache;
+    uint64_t timeout_ms, seed, scan_limit, redis_wait, processes, batch, rate, cache_bytes;
+    uint64_t play_hosts;
+    bool no_load, json, cache, no_agent, separate_caches;
 };
 
 static const struct options_usage USAGE = {
@@ -44,7 +47,7 @@ static int parse(int argc, char **argv, struct raw *raw, enum options_result *re
         {"value-size", OPTION_BYTES, &raw->value_bytes, 0, 1 << 20, .value = "BYTES",
          .help = "default 100"},
         {"order", OPTION_STRING, &raw->order, .value = "ORDER",
-         .help = "of keys: uniform or sequential (default uniform)"},
+         .help = "of keys: uniform, sequential, or zipfian (0.99) (default uniform)"},
         {"scan-limit", OPTION_NUMBER, &raw->scan_limit, 1, 100000, .value = "N",
          .help = "pairs of a scan (default 50)"},
         {"seconds", OPTION_NUMBER, &raw->seconds, 1, 86400, .value = "N",
@@ -54,7 +57,26 @@ static int parse(int argc, char **argv, struct raw *raw, enum options_result *re
         {"warm-up", OPTION_NUMBER, &raw->warm_up, 0, 3600, .value = "SECONDS",
          .help = "before the measurement (default 1)"},
         {"no-load", OPTION_FLAG, &raw->no_load, .help = "do not write all keys first"},
-        {"cache", OPTION_FLAG, &raw->cache, .help = "cairn: read through this host's shared cache"},
+        {"processes", OPTION_NUMBER, &raw->processes, 1, PROCESSES_MAX, .value = "N",
+         .help = "that begin together, each with its connections (default 1)"},
+        {"batch", OPTION_NUMBER, &raw->batch, 1, RUN_BATCH_MAX, .value = "N",
+         .help = "operations between two looks at the clock, their keys drawn before (default 1)"},
+        {"rate", OPTION_NUMBER, &raw->rate, 0, UINT32_MAX, .value = "N",
+         .help = "of operations a second at most, over all connections (default 0: no limit)"},
+        {"cache", OPTION_FLAG, &raw->cache,
+         .help = "cairn: read through a cache of this host, made for this run and then removed"},
+        {"cache-name", OPTION_STRING, &raw->cache_name, .value = "NAME",
+         .help = "cairn: with --cache, use the one of this name, and leave it"},
+        {"separate-caches", OPTION_FLAG, &raw->separate_caches,
+         .help = "cairn: as if each process ran on a host of its own: caches NAME-0, NAME-1..."},
+        {"cache-bytes", OPTION_BYTES, &raw->cache_bytes, 0, UINT64_C(1) << 40, .value = "BYTES",
+         .help = "cairn: of a cache that is made (default 64M)"},
+        {"no-agent", OPTION_FLAG, &raw->no_agent,
+         .help = "cairn: run no agent of the cache here; a `cairn agent` does"},
+        {"play-hosts", OPTION_NUMBER, &raw->play_hosts, 0, PLAYER_HOSTS_MAX, .value = "N",
+         .help = "measure nothing: play N hosts' cache agents for --server, as stdin tells"},
+        {"server", OPTION_STRING, &raw->server, .value = "HOST:PORT",
+         .help = "with --play-hosts: the server, which leads all partitions"},
         {"timeout", OPTION_NUMBER, &raw->timeout_ms, 1, 3600000, .value = "MS",
          .help = "of one operation (default 10000)"},
         {"seed", OPTION_NUMBER, &raw->seed, 0, UINT32_MAX, .value = "N",
@@ -92,8 +114,10 @@ static int set_order(const struct raw *raw, struct workload *workload, struct er
     workload->order = KEYS_UNIFORM;
     if (strcmp(raw->order, "sequential") == 0)
         workload->order = KEYS_SEQUENTIAL;
+    else if (strcmp(raw->order, "zipfian") == 0)
+        workload->order = KEYS_ZIPFIAN;
     else if (strcmp(raw->order, "uniform") != 0)
-        return error_set(error, CAIRN_EINVAL, "--order %s: none of uniform, sequential",
+        return error_set(error, CAIRN_EINVAL, "--order %s: none of uniform, sequential, zipfian",
                          raw->order);
     return 0;
 }
@@ -103,6 +127,8 @@ static int set_target(const struct raw *raw, struct run_plan *plan, struct error
     plan->target = target_find(raw->target);
     if (plan->target == NULL)
         return error_set(error, CAIRN_EINVAL, "--target %s: none of cairn, redis", raw->target);
+    if (plan->place.cache && plan->target->count == NULL)
+        return error_set(error, CAIRN_EINVAL, "--cache: %s has none", raw->target);
     if (plan->workload.shares[BENCH_SCAN] > 0 && plan->target->scan == NULL)
         return error_set(error, CAIRN_EINVAL, "--operation scan: %s has no scan in key order",
                          raw->target);
@@ -110,29 +136,75 @@ static int set_target(const struct raw *raw, struct run_plan *plan, struct error
     return 0;
 }
 
-static int make_plan(const struct raw *raw, struct settings *settings, struct error *error)
+/* What does not go together. */
+static int check(const struct raw *raw, struct error *error)
+{
+    bool mixed = strcmp(raw->operation, "mix") == 0;
+    if (raw->batch > 1 && (mixed || strcmp(raw->order, "sequential") == 0))
+        return error_set(error, CAIRN_EINVAL,
+                         "--batch %llu: not of a mix, and not of keys in sequence",
+                         (unsigned long long)raw->batch);
+    if (raw->count > 0 && raw->count < raw->processes)
+        return error_set(error, CAIRN_EINVAL, "--count %llu: less than one for each process",
+                         (unsigned long long)raw->count);
+    if (!raw->cache && (raw->cache_name != NULL || raw->separate_caches || raw->no_agent))
+        return error_set(error, CAIRN_EINVAL, "options of a cache without --cache");
+    if (raw->separate_caches && raw->cache_name == NULL)
+        return error_set(error, CAIRN_EINVAL, "--separate-caches needs --cache-name");
+    if ((raw->play_hosts > 0) != (raw->server != NULL))
+        return error_set(error, CAIRN_EINVAL, "--play-hosts and --server need each other");
+    return 0;
+}
+
+static void set_place(const struct raw *raw, struct settings *settings)
+{
+    if (raw->cache && raw->cache_name == NULL)
+        snprintf(settings->own_name, sizeof(settings->own_name), "bench-%ld", (long)getpid());
+    settings->plan.place = (struct target_place){
+        .timeout_ms = raw->timeout_ms,
+        .cache = raw->cache,
+        .cache_name = raw->cache_name != NULL ? raw->cache_name : settings->own_name,
+        .cache_bytes = raw->cache_bytes,
+        .no_agent = raw->no_agent,
+        .redis_wait = (uint32_t)raw->redis_wait,
+    };
+}
+
+static void set_extent(const struct raw *raw, struct settings *settings)
 {
     struct run_plan *plan = &settings->plan;
-    *settings = (struct settings){.json = raw->json};
-    plan->place = (struct target_place){.timeout_ms = raw->timeout_ms,
-                                        .cache = raw->cache,
-                                        .redis_wait = (uint32_t)raw->redis_wait};
+    settings->processes = (struct processes){(uint32_t)raw->processes, raw->separate_caches};
     plan->workload.keys = raw->keys;
     plan->workload.key_bytes = raw->key_bytes;
     plan->workload.value_bytes = raw->value_bytes;
     plan->workload.scan_limit = raw->scan_limit;
     plan->connections = (uint32_t)raw->connections;
+    plan->batch = (uint32_t)raw->batch;
+    plan->rate = raw->rate;
     plan->warm_up_ms = raw->warm_up * 1000;
     plan->measure_ms = raw->seconds * 1000;
     plan->operations = raw->count;
     plan->seed = raw->seed;
-    int status = set_shares(raw, &plan->workload, error);
+}
+
+static int make_plan(const struct raw *raw, struct settings *settings, struct error *error)
+{
+    struct run_plan *plan = &settings->plan;
+    memset(settings, 0, sizeof(*settings));
+    settings->json = raw->json;
+    set_place(raw, settings);
+    set_extent(raw, settings);
+    int status = check(raw, error);
+    if (status == 0)
+        status = set_shares(raw, &plan->workload, error);
     if (status == 0)
         status = set_order(raw, &plan->workload, error);
     if (status == 0)
         status = set_target(raw, plan, error);
     if (status == 0)
-        status = workload_check(&plan->workload, error);
+        status = workload_prepare(&plan->workload, error);
+    settings->player =
+        (struct player_options){raw->server, (uint32_t)raw->play_hosts, plan->workload};
     settings->load = !raw->no_load && plan->workload.shares[BENCH_PUT] < 100;
     return status;
 }
@@ -154,6 +226,8 @@ int settings_parse(int argc, char **argv, struct settings *settings, enum option
                       .warm_up = 1,
                       .timeout_ms = 10000,
                       .seed = 1,
+                      .processes = 1,
+                      .batch = 1,
                       .scan_limit = 50};
     int status = parse(argc, argv, &raw, result, error);
     if (status == 0 && *result == OPTIONS_RUN)

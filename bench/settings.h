@@ -6,11 +6,18 @@
 
 #include "base/error.h"
 #include "base/options.h"
+#include "bench/player.h"
+#include "bench/processes.h"
 #include "bench/runner.h"
+
+enum { SETTINGS_NAME_SIZE = 33 };
 
 struct settings {
     struct run_plan plan; /* what is measured */
-    bool load;            /* write all keys before */
+    struct processes processes;
+    struct player_options player;      /* hosts 0: a store is measured */
+    char own_name[SETTINGS_NAME_SIZE]; /* of a cache for this run alone; "": there is none */
+    bool load;                         /* write all keys before */
     bool json;
 };
 

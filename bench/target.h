@@ -14,15 +14,23 @@
 struct session;
 
 struct target_place {
-    const char *address; /* HOST:PORT, for cairn the managers' HOST:PORT,HOST:PORT,... */
-    uint64_t timeout_ms; /* for each operation and for opening */
-    bool cache;          /* cairn: use this host's shared cache */
-    uint32_t redis_wait; /* redis: replicas that have to acknowledge each write */
+    const char *address;    /* HOST:PORT, for cairn the managers' HOST:PORT,HOST:PORT,... */
+    uint64_t timeout_ms;    /* for each operation and for opening */
+    bool cache;             /* cairn: use this host's shared cache */
+    const char *cache_name; /* cairn: of the cache; NULL: the usual one */
+    uint64_t cache_bytes;   /* cairn: of a cache that is created; 0: as usual */
+    bool no_agent;          /* cairn: another process runs the cache's agent */
+    uint32_t redis_wait;    /* redis: replicas that have to acknowledge each write */
 };
 
 struct bytes {
     const void *data;
     size_t length;
+};
+
+/* Of a host's cache, growing; all 0 if there is none. */
+struct target_counts {
+    uint64_t hits, misses, fills, refused, skipped, invalidations, lapses, evictions;
 };
 
 struct target {
@@ -36,6 +44,8 @@ struct target {
     int (*remove)(struct session *session, struct bytes key, struct error *error);
     /* Reads up to `limit` pairs from `from` on in key order. NULL if the store has no such call. */
     int (*scan)(struct session *session, struct bytes from, size_t limit, struct error *error);
+    /* What the host's cache has counted, whatever processes use it. NULL if the store has none. */
+    void (*count)(const struct target_place *place, struct target_counts *counts);
 };
 
 extern const struct target target_cairn;

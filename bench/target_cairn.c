@@ -1,6 +1,7 @@
 /* Cairn as a target, through its client library. */
 #include <stdlib.h>
 
+#include "bench/host_cache.h"
 #include "bench/target.h"
 #include "client/cairn.h"
 
@@ -33,7 +34,11 @@ static int get(struct session *session, struct bytes key, bool *found, struct er
 static int open_session(const struct target_place *place, struct session **session,
                         struct error *error)
 {
-    struct cairn_options options = {.timeout_ms = place->timeout_ms, .no_cache = !place->cache};
+    struct cairn_options options = {.timeout_ms = place->timeout_ms,
+                                    .no_cache = !place->cache,
+                                    .cache_bytes = place->cache_bytes,
+                                    .cache_name = place->cache_name,
+                                    .no_agent = place->no_agent};
     bool found;
     *session = calloc(1, sizeof(**session));
     if (*session == NULL)
@@ -81,6 +86,11 @@ static int scan(struct session *session, struct bytes from, size_t limit, struct
     return status;
 }
 
+static void count(const struct target_place *place, struct target_counts *counts)
+{
+    host_cache_count(place->cache_name != NULL ? place->cache_name : "", counts);
+}
+
 const struct target target_cairn = {
     .name = "cairn",
     .open = open_session,
@@ -89,4 +99,5 @@ const struct target target_cairn = {
     .get = get,
     .remove = remove_key,
     .scan = scan,
+    .count = count,
 };

@@ -31,8 +31,15 @@ enum bench_operation workload_operation(const struct workload *workload, struct 
 
 uint64_t workload_key(const struct workload *workload, struct random *random, uint64_t sequence)
 {
-    return workload->order == KEYS_SEQUENTIAL ? sequence % workload->keys
-                                              : random_below(random, workload->keys);
+    switch (workload->order) {
+    case KEYS_SEQUENTIAL:
+        return sequence % workload->keys;
+    case KEYS_ZIPFIAN:
+        return zipfian_draw(&workload->zipfian, random);
+    case KEYS_UNIFORM:
+        break;
+    }
+    return random_below(random, workload->keys);
 }
 
 struct bytes workload_key_text(const struct workload *workload, uint64_t number,
@@ -48,7 +55,7 @@ struct bytes workload_key_text(const struct workload *workload, uint64_t number,
     return (struct bytes){out, workload->key_bytes};
 }
 
-int workload_check(const struct workload *workload, struct error *error)
+int workload_prepare(struct workload *workload, struct error *error)
 {
     size_t digits = 1;
     for (uint64_t rest = workload->keys - 1; rest >= 10; rest /= 10)
@@ -56,6 +63,7 @@ int workload_check(const struct workload *workload, struct error *error)
     if (digits + 1 > workload->key_bytes)
         return error_set(error, CAIRN_EINVAL, "--key-size %zu: too short for %llu keys",
                          workload->key_bytes, (unsigned long long)workload->keys);
+    zipfian_init(&workload->zipfian, workload->keys, BENCH_ZIPFIAN);
     return 0;
 }
 

@@ -7,13 +7,17 @@
 
 #include "base/random.h"
 #include "bench/target.h"
+#include "bench/zipfian.h"
 
 enum bench_operation { BENCH_PUT, BENCH_GET, BENCH_SCAN, BENCH_REMOVE, BENCH_OPERATIONS };
 
 enum key_order {
     KEYS_UNIFORM,    /* each with the same probability */
     KEYS_SEQUENTIAL, /* one after the other, over all clients together */
+    KEYS_ZIPFIAN,    /* by Zipf's law, key 0 most often */
 };
+
+#define BENCH_ZIPFIAN 0.99
 
 enum { BENCH_KEY_MAX = 480, BENCH_KEY_MIN = 4 };
 
@@ -23,6 +27,7 @@ struct workload {
     uint64_t keys;
     size_t key_bytes, value_bytes;
     size_t scan_limit;
+    struct zipfian zipfian; /* of KEYS_ZIPFIAN: workload_prepare */
 };
 
 /* "put", "get", "scan", "delete". */
@@ -33,8 +38,8 @@ uint64_t workload_key(const struct workload *workload, struct random *random, ui
 /* Key number n as text of exactly key_bytes: `k`, zeros, the number. */
 struct bytes workload_key_text(const struct workload *workload, uint64_t number,
                                char out[BENCH_KEY_MAX]);
-/* Whether `keys` numbers fit into key_bytes. */
-int workload_check(const struct workload *workload, struct error *error);
+/* Whether `keys` numbers fit into key_bytes; makes ready for workload_key. */
+int workload_prepare(struct workload *workload, struct error *error);
 
 /* Values: slices of random printable bytes, so that neither side gains by compression. */
 struct values {

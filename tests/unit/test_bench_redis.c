@@ -73,7 +73,8 @@ static int teardown(void **state)
 /* Opens a session, puts, closes; returns what the put gave. */
 static int put_once(uint32_t wait, const char *reply, struct error *error)
 {
-    const struct target_place place = {redis.address, 5000, false, wait};
+    const struct target_place place = {
+        .address = redis.address, .timeout_ms = 5000, .redis_wait = wait};
     struct session *session = NULL;
     pthread_t thread;
 

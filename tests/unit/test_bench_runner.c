@@ -67,8 +67,19 @@ static int get(struct session *session, struct bytes key, bool *found, struct er
     return count_call(session, error);
 }
 
-static const struct target target_memory = {
-    .name = "memory", .open = open_session, .close = close_session, .put = put, .get = get};
+/* A hit and two misses for each call. */
+static void count_calls(const struct target_place *place, struct target_counts *counts)
+{
+    assert_true(place->cache);
+    *counts = (struct target_counts){.hits = store.calls, .misses = 2 * store.calls};
+}
+
+static const struct target target_memory = {.name = "memory",
+                                            .open = open_session,
+                                            .close = close_session,
+                                            .put = put,
+                                            .get = get,
+                                            .count = count_calls};
 
 static struct run_plan make_plan(uint32_t connections, uint64_t operations)
 {
@@ -114,6 +125,74 @@ static void a_time_ends_the_run_and_the_warm_up_is_not_counted(void **state)
     assert_true(result.seconds > 0);
 }
 
+static void batches_are_counted_by_their_operations(void **state)
+{
+    (void)state;
+    struct error error = {0};
+    struct run_plan plan = make_plan(2, 1000);
+    plan.batch = 100;
+    assert_int_equal(run_workload(&plan, &result, &error), 0);
+    assert_int_equal(store.calls, 1000);
+    assert_int_equal(result.operations[BENCH_PUT], 1000);
+    assert_int_equal(result.executed, 1000);
+    assert_int_equal(histogram_count(&result.latency_ns[BENCH_PUT]), 10);
+    uint64_t written = 0;
+    for (size_t i = 0; i < KEYS; i++)
+        written += store.puts[i] > 0;
+    assert_true(written > KEYS / 2);
+}
+
+/* Two operations of four are due at once, one for each connection, the others 50 ms later. */
+static void a_rate_spreads_the_operations(void **state)
+{
+    (void)state;
+    struct error error = {0};
+    struct run_plan plan = make_plan(2, 4);
+    plan.rate = 40;
+    assert_int_equal(run_workload(&plan, &result, &error), 0);
+    assert_int_equal(store.calls, 4);
+    assert_true(result.seconds >= 0.05);
+}
+
+static int count_ready(void *context, struct error *error)
+{
+    int *times = context;
+    assert_int_equal(store.open_sessions, 3);
+    assert_int_equal(store.calls, 0);
+    return ++*times == 2 ? error_set(error, CAIRN_ECANCELED, "not today") : 0;
+}
+
+static void all_are_connected_before_anything_is_done_and_it_may_be_refused(void **state)
+{
+    (void)state;
+    struct error error = {0};
+    int times = 0;
+    const struct run_ready ready = {count_ready, &times};
+    struct run_plan plan = make_plan(3, 100);
+    plan.ready = &ready;
+    assert_int_equal(run_workload(&plan, &result, &error), 0);
+    assert_int_equal(store.calls, 100);
+    plan = make_plan(3, 100);
+    plan.ready = &ready;
+    assert_int_equal(run_workload(&plan, &result, &error), CAIRN_ECANCELED);
+    assert_string_equal(error.message, "not today");
+    assert_int_equal(store.calls, 0);
+    assert_int_equal(times, 2);
+}
+
+static void what_the_cache_counted_meanwhile_is_told(void **state)
+{
+    (void)state;
+    struct error error = {0};
+    struct run_plan plan = make_plan(1, 10);
+    assert_int_equal(run_workload(&plan, &result, &error), 0);
+    assert_int_equal(result.counts.hits, 0);
+    plan.place.cache = true;
+    assert_int_equal(run_workload(&plan, &result, &error), 0);
+    assert_int_equal(result.counts.hits, 10);
+    assert_int_equal(result.counts.misses, 20);
+}
+
 static void gets_that_find_nothing_are_counted(void **state)
 {
     (void)state;
@@ -153,6 +232,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_count_is_done_exactly),
         cmocka_unit_test(a_time_ends_the_run_and_the_warm_up_is_not_counted),
+        cmocka_unit_test(batches_are_counted_by_their_operations),
+        cmocka_unit_test(a_rate_spreads_the_operations),
+        cmocka_unit_test(all_are_connected_before_anything_is_done_and_it_may_be_refused),
+        cmocka_unit_test(what_the_cache_counted_meanwhile_is_told),
         cmocka_unit_test(gets_that_find_nothing_are_counted),
         cmocka_unit_test(a_failure_ends_the_run_with_its_message),
         cmocka_unit_test(a_session_that_cannot_be_opened_ends_the_run_before_it_begins),

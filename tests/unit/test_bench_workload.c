@@ -1,4 +1,5 @@
 /* What the driver draws: shares of operations, keys of the asked length, all of them in order. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -46,10 +47,10 @@ static void keys_that_do_not_fit_are_refused(void **state)
     struct error error = {0};
     struct workload workload = {.keys = 1000, .key_bytes = 4};
     char text[BENCH_KEY_MAX];
-    assert_int_equal(workload_check(&workload, &error), 0);
+    assert_int_equal(workload_prepare(&workload, &error), 0);
     assert_memory_equal(workload_key_text(&workload, 999, text).data, "k999", 4);
     workload.keys = 1001;
-    assert_int_equal(workload_check(&workload, &error), CAIRN_EINVAL);
+    assert_int_equal(workload_prepare(&workload, &error), CAIRN_EINVAL);
     assert_non_null(strstr(error.message, "--key-size 4"));
 }
 
@@ -76,6 +77,32 @@ static void uniform_keys_stay_in_range_and_spread(void **state)
         drawn[workload_key(&workload, &random, i)]++;
     for (size_t i = 0; i < 10; i++)
         assert_in_range(drawn[i], 9000, 11000);
+}
+
+/* Against the law itself: number k as often as 1 / (k + 1)^0.99 says, within the noise of the draw.
+ */
+static void zipfian_keys_follow_the_law(void **state)
+{
+    (void)state;
+    enum { KEYS = 1000, DRAWS = 400000 };
+    struct workload workload = {.order = KEYS_ZIPFIAN, .keys = KEYS, .key_bytes = 8};
+    static unsigned drawn[KEYS];
+    struct error error = {0};
+    struct random random;
+    double sum = 0;
+    random_seed(&random, 11);
+    assert_int_equal(workload_prepare(&workload, &error), 0);
+    for (int i = 0; i < DRAWS; i++)
+        drawn[workload_key(&workload, &random, 0)]++;
+    for (int i = 0; i < KEYS; i++)
+        sum += pow(i + 1, -BENCH_ZIPFIAN);
+    for (int i = 0; i < KEYS; i++) {
+        double expected = DRAWS * pow(i + 1, -BENCH_ZIPFIAN) / sum;
+        assert_true(fabs(drawn[i] - expected) < 6 * sqrt(expected));
+    }
+    workload.keys = 1;
+    assert_int_equal(workload_prepare(&workload, &error), 0);
+    assert_int_equal(workload_key(&workload, &random, 0), 0);
 }
 
 static void values_have_their_length_and_differ(void **state)
@@ -106,6 +133,7 @@ int main(void)
         cmocka_unit_test(keys_that_do_not_fit_are_refused),
         cmocka_unit_test(sequential_keys_visit_each_once),
         cmocka_unit_test(uniform_keys_stay_in_range_and_spread),
+        cmocka_unit_test(zipfian_keys_follow_the_law),
         cmocka_unit_test(values_have_their_length_and_differ),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

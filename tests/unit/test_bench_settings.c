@@ -1,0 +1,108 @@
+/* The command line: what is measured, through which cache, and what does not go together. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "bench/settings.h"
+
+enum { WORDS_MAX = 16 };
+
+static struct settings settings;
+static struct error error;
+
+/* Of words separated by single blanks. */
+static int parse(const char *line)
+{
+    static char copy[256], program[] = "cairn-bench";
+    char *words[WORDS_MAX] = {program}, *rest = NULL;
+    int count = 1;
+    enum options_result next = OPTIONS_EXIT;
+    error.message[0] = '\0';
+    snprintf(copy, sizeof(copy), "%s", line);
+    for (char *word = strtok_r(copy, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest))
+        words[count++] = word;
+    int status = settings_parse(count, words, &settings, &next, &error);
+    assert_true(status != 0 || next == OPTIONS_RUN);
+    return status;
+}
+
+static void refuse(const char *line, const char *because)
+{
+    assert_int_equal(parse(line), CAIRN_EINVAL);
+    assert_non_null(strstr(error.message, because));
+}
+
+static void without_options_half_of_a_mix_is_read_by_calls(void **state)
+{
+    (void)state;
+    assert_int_equal(parse(""), 0);
+    assert_int_equal(settings.plan.workload.shares[BENCH_GET], 50);
+    assert_int_equal(settings.plan.workload.shares[BENCH_PUT], 50);
+    assert_false(settings.plan.place.cache);
+    assert_int_equal(settings.processes.count, 1);
+    assert_int_equal(settings.player.hosts, 0);
+    assert_string_equal(settings.own_name, "");
+    assert_true(settings.load);
+}
+
+static void a_run_without_a_name_has_a_cache_of_its_own(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("--cache --cache-bytes 8M"), 0);
+    assert_true(settings.plan.place.cache);
+    assert_memory_equal(settings.own_name, "bench-", 6);
+    assert_string_equal(settings.plan.place.cache_name, settings.own_name);
+    assert_int_equal(settings.plan.place.cache_bytes, 8 << 20);
+    assert_int_equal(parse("--cache --cache-name shared --no-agent"), 0);
+    assert_string_equal(settings.own_name, "");
+    assert_string_equal(settings.plan.place.cache_name, "shared");
+    assert_true(settings.plan.place.no_agent);
+}
+
+static void what_is_measured_follows_the_options(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        parse("--operation get --order zipfian --batch 100 --rate 7 --processes 2 --keys 9"), 0);
+    assert_int_equal(settings.plan.workload.order, KEYS_ZIPFIAN);
+    assert_int_equal(settings.plan.workload.zipfian.count, 9);
+    assert_int_equal(settings.plan.batch, 100);
+    assert_int_equal(settings.plan.rate, 7);
+    assert_int_equal(settings.processes.count, 2);
+    assert_int_equal(parse("--play-hosts 10 --server 127.0.0.1:1 --keys 5"), 0);
+    assert_int_equal(settings.player.hosts, 10);
+    assert_int_equal(settings.player.workload.keys, 5);
+}
+
+static void what_does_not_go_together_is_refused(void **state)
+{
+    (void)state;
+    refuse("--batch 2", "--batch 2");
+    refuse("--batch 2 --operation get --order sequential", "--batch 2");
+    refuse("--count 2 --processes 3", "--count 2");
+    refuse("--cache-name x", "without --cache");
+    refuse("--no-agent", "without --cache");
+    refuse("--cache --separate-caches", "--cache-name");
+    refuse("--cache --target redis", "redis");
+    refuse("--play-hosts 3", "--server");
+    refuse("--server 127.0.0.1:1", "--play-hosts");
+    refuse("--order random", "--order random");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_options_half_of_a_mix_is_read_by_calls),
+        cmocka_unit_test(a_run_without_a_name_has_a_cache_of_its_own),
+        cmocka_unit_test(what_is_measured_follows_the_options),
+        cmocka_unit_test(what_does_not_go_together_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
