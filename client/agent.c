@@ -108,9 +108,12 @@ static bool take_over(struct agent *agent)
     return true;
 }
 
+/* What was overwritten ends it: whoever takes over writes it anew (C6). */
 static void serve(struct agent *agent)
 {
-    while (!shall_leave(agent) && is_current(agent)) {
+    const struct cache *cache = host_cache(agent->host);
+
+    while (!shall_leave(agent) && is_current(agent) && cache_is_live(cache)) {
         uint64_t now_ms = clock_now_ms();
         uint64_t next_ms = agent_sessions_drive(agent, now_ms);
         uint64_t delay_ms = next_ms <= now_ms ? 0 : next_ms - now_ms;

@@ -123,6 +123,9 @@ void cache_invalidate(const struct cache *cache, uint32_t bucket);
 uint64_t cache_session(const struct cache *cache, uint32_t server, uint64_t now_ms);
 /* Entries may be used: their memory is there. Until then only the map is shared. */
 void cache_open_entries(const struct cache *cache);
+/* Whether generation and entries are as the agent left them. Otherwise something wrote over them,
+ * and nothing is valid until an agent takes over anew. */
+bool cache_is_live(const struct cache *cache);
 
 /* --- the map ------------------------------------------------------------------------------------
  */

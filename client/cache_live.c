@@ -93,3 +93,10 @@ void cache_open_entries(const struct cache *cache)
     atomic_store_explicit(&cache_fixed(cache)->live.entries, cache->entries_open,
                           memory_order_release);
 }
+
+bool cache_is_live(const struct cache *cache)
+{
+    uint64_t generation;
+
+    return cache_generation(cache, &generation) && cache_entries_open(cache);
+}
