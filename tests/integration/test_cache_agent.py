@@ -88,6 +88,7 @@ class CacheAgent(CacheTest):
 
     def test_a_client_without_the_cache_has_no_segment_and_no_thread(self):
         cluster = self.cluster(servers=1, partitions=2)
+        self.assertEqual([], cluster.remove_cache())  # of the command that waited for the cluster
         load = self.load(cluster, readers=2, writers=1, reader_options=("--no-cache",),
                          writer_options=("--no-cache",))
         for _ in range(10):
@@ -115,9 +116,9 @@ class CacheFork(CacheTest):
         successor = load.add()
         successor.start()
         load.go_on("beside parent and child")
+        former = parent.pid
         parent.kill()
-        self.assertEqual(successor.pid, self.wait_agent(cluster, "another one is the agent",
-                                                        but=parent.pid))
+        self.assertEqual(successor.pid, self.wait_agent(cluster, "another one is the agent", former))
         self.wait_hits(cluster, "reads are served from the cache again")
         size = size_of(record)
         wait_until(lambda: size_of(record) > size, "the child goes on reading")

@@ -53,7 +53,8 @@ class CacheGarbage(CacheTest):
         self.step(f"{writes} writes over {len(segments)} segments")
         # Values say what they are: a wrong one ends its reader. Counters may have been set back,
         # so that no order is asked of what was read.
-        self.expect(cluster.cli("cache", "clear"), 0)
+        self.wait_hits(cluster, "reads are served from the cache again")
+        self.expect(cluster.cli("cache", "unlink"), 0)
         load.go_on("after a fresh segment")
         self.wait_hits(cluster, "reads are served from the fresh segment")
         load.end()
@@ -88,9 +89,8 @@ class CacheGarbage(CacheTest):
                   "cut to a page": truncated(4096), "cut in half": truncated(size // 2),
                   "cut by a byte": truncated(size - 1), "made longer": truncated(size + 4096),
                   "zeroed at its head": overwritten(0, bytes(4096)),
-                  "random at its head": overwritten(0, random.randbytes(4096))}
-        if os.geteuid() == 0:
-            spoils["another user's"] = lambda: os.chown(path, 65534, 65534)
+                  "random at its head": overwritten(0, random.randbytes(4096)),
+                  "open to others": lambda: os.chmod(path, 0o644)}
         for what, spoil in spoils.items():
             with self.subTest(what):
                 inode = os.stat(path).st_ino
@@ -101,6 +101,21 @@ class CacheGarbage(CacheTest):
                 self.assertEqual(size, os.stat(path).st_size)
                 result = self.expect(cluster.cli("get", "k"), 0, "v\n")
                 self.assertEqual([], self.warnings(result), result)
+
+    def test_another_users_segment_is_left_alone_and_done_without(self):
+        if os.geteuid() != 0:
+            self.skipTest("only root can give a file away")
+        cluster = self.cluster(servers=1, partitions=2)
+        self.expect(cluster.cli("put", "k", "v"), 0)
+        path = self.segment(cluster)
+        os.chown(path, 65534, 65534)
+        before = os.stat(path)
+        for _ in range(2):
+            result = self.expect(cluster.cli("get", "k"), 0, "v\n")
+            self.assertEqual(1, len(self.warnings(result)), result)
+        after = os.stat(path)
+        self.assertEqual((before.st_ino, before.st_mtime_ns, 65534),
+                         (after.st_ino, after.st_mtime_ns, after.st_uid))
 
 
 class CacheKills(CacheTest):
