@@ -82,6 +82,7 @@ static inline int try_to_open_server(struct cluster *cluster, uint32_t id, struc
         .map_bytes = 64 << 20,
         .memtable_limit_bytes = 64 << 20,
         .log_keep_bytes = 64 << 20,
+        .host_lease_ms = 1000,
         .checkpoint_done = ignore_checkpoint,
     };
 
