@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "client/cli.h"
 #include "client/handle.h"
@@ -307,5 +308,8 @@ int cli_cache_check(const struct cli *cli, const struct cli_words *words)
 
 int cli_cache(struct cli *cli, const struct cli_words *words)
 {
-    return find(words->words[1])->run(cli, words);
+    const struct cache_command *command = find(words->words[1]);
+
+    CHECK(command != NULL); /* cli_cache_check has seen it */
+    return command->run(cli, words);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "client/cli.h"
 #include "client/text.h"
@@ -317,7 +318,9 @@ int cli_run(struct cli *cli, const struct cli_words *words)
     if (code != CLI_DONE) {
         return code;
     }
-    code = find_command(cli, words->words[0])->run(cli, words);
+    const struct command *command = find_command(cli, words->words[0]);
+    CHECK(command != NULL); /* cli_check has seen it */
+    code = command->run(cli, words);
     int flushed = cli_flush();
     return flushed != CLI_DONE ? flushed : code;
 }
