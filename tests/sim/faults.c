@@ -223,6 +223,20 @@ static bool drain(struct sim *sim)
     return true;
 }
 
+/* At times while an agent cannot hear of it (C6). */
+static bool switch_primary(struct sim *sim, const struct host *host)
+{
+    struct machine *machine;
+
+    if (!manager_admin(sim, ADMIN_MOVE, (uint32_t)sim_below(sim, sim->plan.partitions), host->node))
+        return false;
+    if (sim->plan.machines > 0 && sim_chance(sim, 0.5)) {
+        machine = &sim->machines[sim_below(sim, sim->plan.machines)];
+        pause_agent(sim, &machine->segments[machine->current]);
+    }
+    return true;
+}
+
 static bool inject(struct sim *sim, enum fault_kind kind)
 {
     struct host *host = any_server(sim);
@@ -266,8 +280,7 @@ static bool inject(struct sim *sim, enum fault_kind kind)
     case FAULT_DAMAGE:
         return damage(sim);
     case FAULT_SWITCH:
-        return manager_admin(sim, ADMIN_MOVE, (uint32_t)sim_below(sim, sim->plan.partitions),
-                             host->node);
+        return switch_primary(sim, host);
     case FAULT_DRAIN:
         return drain(sim);
     case FAULT_CHECKPOINT:

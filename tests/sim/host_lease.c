@@ -33,6 +33,8 @@ void host_lease_start(struct host *host)
     host->lease_calls = NULL;
     for (uint32_t i = 0; i < SIM_BROKEN_KEPT; i++)
         host->broken[i] = 0;
+    for (uint32_t i = 0; i < SIM_HEARD_KEPT; i++)
+        host->heard[i] = (struct heard_of){0};
 }
 
 void host_lease_free(struct host *host)
@@ -49,7 +51,7 @@ bool host_is_quiet(const struct host *host)
 /* C7: the longest lease is on disk before the first one is given. */
 static bool longest_is_recorded(struct host *host)
 {
-    if (host->disk->longest_ms >= host->sim->plan.lease_ms)
+    if (host->disk->longest_ms >= lease_host_ms(host->sim->plan.lease_ms))
         return true;
     if (!host->recording)
         sim_schedule(host->sim, host->sim->plan.sync_us, EVENT_LEASE_RECORDED, host->node,
@@ -61,7 +63,7 @@ static bool longest_is_recorded(struct host *host)
 void host_lease_recorded(struct host *host)
 {
     host->recording = false;
-    host->disk->longest_ms = host->sim->plan.lease_ms;
+    host->disk->longest_ms = lease_host_ms(host->sim->plan.lease_ms);
 }
 
 /* C5: the earliest end of a peer's lease over all that is led here. */
@@ -187,6 +189,18 @@ static void take_listen(struct host *host, const struct message *message)
     keep_call(host, message);
 }
 
+static void note_heard(struct host *host, const struct sim_host_call *call)
+{
+    for (uint32_t i = 0; i < SIM_HEARD_KEPT; i++)
+        if (host->heard[i].session == call->session) {
+            host->heard[i].connection = call->connection;
+            return;
+        }
+    host->heard[host->heard_next++ % SIM_HEARD_KEPT] =
+        (struct heard_of){call->connection, call->session};
+}
+
+/* C3: a session outlives its connection, and with it what it was told and did not answer. */
 void host_connection_broken(struct host *host, uint64_t connection)
 {
     struct lease_call **link = &host->lease_calls;
@@ -203,6 +217,9 @@ void host_connection_broken(struct host *host, uint64_t connection)
             lease_unlisten(host->lease, call->session);
         *link = (*link)->next;
     }
+    for (uint32_t i = 0; i < SIM_HEARD_KEPT; i++)
+        if (host->heard[i].session != 0 && host->heard[i].connection == connection)
+            lease_unlisten(host->lease, host->heard[i].session);
 }
 
 /* The other end of a connection that is not known here is told so, if that arrives. */
@@ -227,6 +244,7 @@ void host_take_host_call(struct host *host, const struct message *message)
             agent_break(segment, host->node, 1 * MS, UINT64_MAX);
         return;
     }
+    note_heard(host, call);
     switch (call->kind) {
     case HOST_CALL_OPEN:
         take_open(host, message);
@@ -345,8 +363,7 @@ static void end_long_listens(struct host *host)
 void host_lease_tick(struct host *host)
 {
     lease_tick(host->lease, host_now_ms(host));
-    if (!RULE_BROKEN(C3_LOST))
-        end_long_listens(host);
+    end_long_listens(host);
 }
 
 /* --- keys ---------------------------------------------------------------------------------------

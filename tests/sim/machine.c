@@ -170,18 +170,32 @@ uint64_t machine_step_us(struct sim *sim)
 /* --- what must hold ----------------------------------------------------------------------------
  */
 
+/* Whether a read of now would be a hit. */
+static bool is_readable(const struct segment *segment, uint32_t key, struct cache_copy *copy)
+{
+    uint8_t text[8];
+    uint32_t length;
+    uint64_t hash = key_hash(key, text, &length), until_ms;
+
+    return cache_copy(&segment->cache, text, length, hash, copy) &&
+           cache_check(&segment->cache, copy, &until_ms) &&
+           machine_now_ms(segment->machine) < until_ms;
+}
+
+bool machine_has_key(const struct machine *machine, uint32_t key)
+{
+    struct cache_copy copy;
+
+    return is_readable(&machine->segments[machine->current], key, &copy);
+}
+
 static void check_segment(const struct segment *segment, uint32_t key)
 {
     struct sim *sim = segment->machine->sim;
     struct cache_copy copy;
-    uint64_t until_ms, modified, hash;
-    uint8_t text[8];
-    uint32_t length;
+    uint64_t modified;
 
-    hash = key_hash(key, text, &length);
-    if (!cache_copy(&segment->cache, text, length, hash, &copy) ||
-        !cache_check(&segment->cache, &copy, &until_ms) ||
-        machine_now_ms(segment->machine) >= until_ms)
+    if (!is_readable(segment, key, &copy))
         return;
     CHECK(copy.length == 2 * sizeof modified);
     memcpy(&modified, copy.value + sizeof modified, sizeof modified);

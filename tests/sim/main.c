@@ -1,6 +1,7 @@
 /* The simulator's command line: many seeds over several processes, one seed with its trace,
  * scenarios, and the proof that breaking a rule is noticed. */
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,13 @@
 #include "tests/sim/rules.h"
 #include "tests/sim/sim.h"
 
-enum { JOBS_MAX = 64, SEEDS_DEFAULT = 200, SELF_TEST_SEEDS = 4000, TRACE_LINES = 60 };
+enum {
+    JOBS_MAX = 64,
+    SEEDS_DEFAULT = 200,
+    SELF_TEST_SEEDS = 4000,
+    TRACE_LINES = 60,
+    MMAP_BYTES = 128 << 10
+};
 
 struct options {
     uint64_t seeds, first, seed;
@@ -375,6 +382,8 @@ int main(int argc, char **argv)
     bool scenarios = false;
     int letter;
 
+    /* A lease core's tables come as pages of zeros, and most of them are never touched. */
+    (void)mallopt(M_MMAP_THRESHOLD, MMAP_BYTES);
     while ((letter = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
         uint64_t number = optarg != NULL ? strtoull(optarg, NULL, 10) : 0;
 

@@ -75,6 +75,10 @@ static void draw_machines(struct sim *sim)
     if (sim_chance(sim, 0.4))
         return;
     plan->machines = 1 + (uint32_t)sim_below(sim, SIM_MACHINES);
+    if (sim_chance(sim, 0.4))
+        plan->partitions = 2 + (uint32_t)sim_below(sim, SIM_PARTITIONS - 1);
+    if (sim_chance(sim, 0.4))
+        plan->keys = 4 + (uint32_t)sim_below(sim, SIM_EXPIRING - 4 + 1);
     plan->reads_percent = 50 + sim_below(sim, 45);
     plan->think_us = (2 + sim_below(sim, 30)) * MS;
     plan->stop = sim_chance(sim, 0.3) ? 0 : 0.02 * random_unit(&sim->random);

@@ -65,6 +65,8 @@ static bool set_up(struct script *script, const struct line *line)
         plan->partitions = (uint32_t)value;
     else if (is_word(line, 0, "clients"))
         plan->clients = (uint32_t)value;
+    else if (is_word(line, 0, "machines") && value <= SIM_MACHINES)
+        plan->machines = (uint32_t)value;
     else if (is_word(line, 0, "seed"))
         script->seed = value;
     else if (is_word(line, 0, "replace-after"))
@@ -190,9 +192,12 @@ static uint32_t node_at(struct sim *sim, const struct line *line, uint32_t *at)
 {
     uint32_t node = SIM_NODES, index;
 
-    if (is_word(line, *at, "server") || is_word(line, *at, "client")) {
+    if (is_word(line, *at, "server") || is_word(line, *at, "client") ||
+        is_word(line, *at, "machine")) {
         index = (uint32_t)number_at(line, *at + 1);
-        node = is_word(line, *at, "server") ? index : SIM_FIRST_CLIENT + index;
+        node = is_word(line, *at, "server")   ? index
+               : is_word(line, *at, "client") ? SIM_FIRST_CLIENT + index
+                                              : SIM_FIRST_MACHINE + index;
         *at += 2;
     } else if (is_word(line, *at, "manager")) {
         node = SIM_MANAGER;
@@ -238,6 +243,7 @@ static const char *const message_names[MESSAGE_KINDS] = {
     [MESSAGE_PROPOSE] = "proposals",      [MESSAGE_PROPOSED] = "proposal-answers",
     [MESSAGE_GET_MAP] = "map-requests",   [MESSAGE_MAP] = "maps",
     [MESSAGE_REQUEST] = "requests",       [MESSAGE_REPLY] = "replies",
+    [MESSAGE_HOST_CALL] = "host-calls",   [MESSAGE_HOST_ANSWER] = "host-answers",
 };
 
 /* drop|hold KIND to NODE [for MS]: lost, or delivered when the time is over. */
@@ -309,6 +315,10 @@ static void do_pause(struct sim *sim, const struct line *line)
 
     if (node == SIM_MANAGER)
         sim->manager.paused_until_us = until;
+    else if (node >= SIM_FIRST_MACHINE)
+        machine_pause(&sim->machines[node - SIM_FIRST_MACHINE], until - sim->now_us);
+    else if (node >= SIM_FIRST_CLIENT)
+        complain(sim, line, "a client is stopped in its steps");
     else
         sim->hosts[node].paused_until_us = until;
 }
@@ -362,6 +372,92 @@ static void do_disk(struct sim *sim, const struct line *line)
     }
 }
 
+/* --- machines -----------------------------------------------------------------------------------
+ */
+
+static struct machine *machine_at(struct sim *sim, const struct line *line, uint32_t at)
+{
+    uint64_t index = number_at(line, at);
+
+    if (index >= sim->plan.machines || at >= line->count) {
+        complain(sim, line, "no such machine");
+        return &sim->machines[0];
+    }
+    return &sim->machines[index];
+}
+
+/* agent N kill | leave | pause for MS */
+static void do_agent(struct sim *sim, const struct line *line)
+{
+    struct machine *machine = machine_at(sim, line, 3);
+    struct segment *segment = &machine->segments[machine->current];
+
+    if (sim->failed || !segment->agent.up)
+        complain(sim, line, "there is no agent");
+    else if (is_word(line, 4, "kill"))
+        agent_kill(segment);
+    else if (is_word(line, 4, "leave"))
+        agent_leave(segment);
+    else if (is_word(line, 4, "pause"))
+        segment->agent.stopped_until_us = sim->now_us + duration_at(line, 5);
+    else
+        complain(sim, line, "not understood");
+}
+
+/* segment N replace | wipe */
+static void do_segment(struct sim *sim, const struct line *line)
+{
+    struct machine *machine = machine_at(sim, line, 3);
+
+    if (!sim->failed && !machine_replace_segment(machine, is_word(line, 4, "wipe")))
+        complain(sim, line, "the one before it is still in use");
+}
+
+/* break N NODE agent MS|never server MS|never: when each end sees it */
+static void do_break(struct sim *sim, const struct line *line)
+{
+    struct machine *machine = machine_at(sim, line, 3);
+    uint32_t at = 4;
+    const struct host *host = host_at(sim, line, &at);
+    uint64_t agent_us = number_at(line, at + 1) * MS, server_us = number_at(line, at + 3) * MS;
+
+    if (sim->failed)
+        return;
+    agent_break(&machine->segments[machine->current], host->node,
+                is_word(line, at + 1, "never") ? UINT64_MAX : agent_us,
+                is_word(line, at + 3, "never") ? UINT64_MAX : server_us);
+}
+
+/* client N stop STEP for MS: of its next read that comes there */
+static void do_stop(struct sim *sim, const struct line *line, struct client *client)
+{
+    static const char *const steps[READ_STEPS] = {
+        [READ_COPY] = "copy",     [READ_CHECK] = "check", [READ_CLOCK] = "clock",
+        [READ_RETURN] = "return", [READ_NOTE] = "note",   [READ_SEND] = "send",
+        [READ_FILL] = "fill"};
+
+    for (uint32_t i = 0; i < READ_STEPS; i++)
+        if (is_word(line, 5, steps[i])) {
+            client->stop_us[i] = duration_at(line, 6);
+            return;
+        }
+    complain(sim, line, "no such step");
+}
+
+/* expect machine N has|lacks K: whether the key would be read from the cache now */
+static void expect_machine(struct sim *sim, const struct line *line)
+{
+    struct machine *machine = machine_at(sim, line, 4);
+    bool has;
+
+    if (sim->failed)
+        return;
+    has = machine_has_key(machine, (uint32_t)number_at(line, 6));
+    if (has == is_word(line, 5, "lacks"))
+        sim_fail(sim, "line %u: machine %u %s the key", line->number, machine->number,
+                 has ? "has" : "lacks");
+}
+
 static bool mutation_of(const char *word, enum operation_kind *kind)
 {
     static const char *const words[] = {[OPERATION_PUT] = "put",
@@ -386,6 +482,8 @@ static void do_client(struct sim *sim, const struct line *line)
 
     if (index >= sim->plan.clients || line->count < 6) {
         complain(sim, line, "no such client");
+    } else if (is_word(line, 4, "stop")) {
+        do_stop(sim, line, &sim->clients[index]);
     } else if (is_word(line, 4, "loop")) {
         sim->clients[index].scripted = false;
         sim->clients[index].left = (uint32_t)number_at(line, 5);
@@ -423,6 +521,9 @@ static void expect_client(struct sim *sim, const struct line *line)
                                       : !reply->existed || reply->value != number_at(line, 6))
         sim_fail(sim, "line %u: the client was told %s %llu", line->number,
                  reply->existed ? "value" : "absent", (unsigned long long)reply->value);
+    else if (line->count > 7 && is_word(line, 7, "cached") != reply->cached)
+        sim_fail(sim, "line %u: the value %s from the cache", line->number,
+                 reply->cached ? "came" : "did not come");
 }
 
 static void expect_node(struct sim *sim, const struct line *line)
@@ -455,6 +556,8 @@ static void do_expect(struct sim *sim, const struct line *line)
 
     if (is_word(line, 3, "client"))
         expect_client(sim, line);
+    else if (is_word(line, 3, "machine"))
+        expect_machine(sim, line);
     else if (!is_word(line, 3, "members"))
         expect_node(sim, line);
     else if (configuration == NULL)
@@ -469,11 +572,13 @@ void script_event(struct sim *sim, const struct event *event)
         const char *word;
         void (*act)(struct sim *sim, const struct line *line);
     } verbs[] = {
-        {"cut", do_cut},       {"isolate", do_isolate}, {"crash", do_crash},  {"start", do_start},
-        {"mount", do_start},   {"pause", do_pause},     {"let", do_let},      {"move", do_admin},
-        {"drain", do_admin},   {"undrain", do_admin},   {"wipe", do_disk},    {"unmount", do_disk},
-        {"slow", do_disk},     {"checkpoint", do_disk}, {"cut-log", do_disk}, {"damage", do_disk},
-        {"client", do_client}, {"expect", do_expect},
+        {"cut", do_cut},       {"isolate", do_isolate}, {"crash", do_crash},
+        {"start", do_start},   {"mount", do_start},     {"pause", do_pause},
+        {"let", do_let},       {"move", do_admin},      {"drain", do_admin},
+        {"undrain", do_admin}, {"wipe", do_disk},       {"unmount", do_disk},
+        {"slow", do_disk},     {"checkpoint", do_disk}, {"cut-log", do_disk},
+        {"damage", do_disk},   {"client", do_client},   {"expect", do_expect},
+        {"agent", do_agent},   {"break", do_break},     {"segment", do_segment},
     };
     const struct line *line = event->data;
 

@@ -316,7 +316,7 @@ struct part {
     uint64_t heard_ms;       /* L2: the last beacon that was granted and echoed an answer */
     uint64_t switched_epoch; /* a switch was proposed in this epoch: no more answers in it */
     bool led;
-    bool ending;             /* C6: hosts' sessions end, as `ticket` tells */
+    bool ending; /* C6: hosts' sessions end, as `ticket` tells */
     uint64_t ticket;
     bool serving_said;
 };
@@ -336,7 +336,12 @@ struct lease_call {
     uint64_t arrived_ms;
 };
 
-enum { SIM_BROKEN_KEPT = 16 };
+/* By which connection a session's agent was last heard. */
+struct heard_of {
+    uint64_t connection, session;
+};
+
+enum { SIM_BROKEN_KEPT = 16, SIM_HEARD_KEPT = 16 };
 
 struct host {
     struct sim *sim;
@@ -369,6 +374,8 @@ struct host {
     struct lease_call *lease_calls;
     uint64_t broken[SIM_BROKEN_KEPT]; /* connections */
     uint32_t broken_next;
+    struct heard_of heard[SIM_HEARD_KEPT];
+    uint32_t heard_next;
 };
 
 /* --- the manager and clients ---------------------------------------------------------------- */
@@ -694,6 +701,7 @@ bool machine_replace_segment(struct machine *machine, bool wipe);
 void machine_pause(struct machine *machine, uint64_t for_us);
 /* The segment that the client's process is attached to; NULL: none. */
 struct segment *client_segment(struct sim *sim, const struct client *client);
+bool machine_has_key(const struct machine *machine, uint32_t key);
 /* C1: no value that was replaced, as somebody was told, is readable. */
 void machine_check_key(struct machine *machine, uint32_t key);
 void machine_check_keys(struct machine *machine);
