@@ -100,8 +100,8 @@ static inline uint32_t cache_stripe_of(const struct cache *cache, uint64_t hash)
 /* First set of a stripe in a class; that of the next stripe is its end. */
 static inline uint32_t cache_first_set(const struct cache *cache, int class, uint32_t stripe)
 {
-    return (uint32_t)((uint64_t)stripe * cache->geometry.classes[class].sets /
-                      cache->geometry.stripes);
+    return (uint32_t)((uint64_t)stripe * cache->geometry.classes[class].sets >>
+                      cache->geometry.stripe_bits);
 }
 
 /* Below `sets` in any case: it comes from this process's own numbers only. */

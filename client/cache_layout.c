@@ -47,6 +47,8 @@ static void lay_out_entries(struct cache_geometry *geometry)
             fewest = class->sets;
     }
     geometry->stripes = power_of_two_up_to(fewest < CACHE_STRIPES ? fewest : CACHE_STRIPES);
+    while (UINT32_C(1) << geometry->stripe_bits < geometry->stripes)
+        geometry->stripe_bits++;
 }
 
 int cache_geometry_of(size_t bytes, struct cache_geometry *geometry)

@@ -172,8 +172,9 @@ struct cache_geometry {
     size_t bytes; /* a multiple of 64 KiB */
     size_t sketch;
     uint32_t sketch_row; /* bytes, a power of two; misses first, then wasted fills */
-    uint32_t stripes;    /* a power of two */
-    size_t map;          /* the bytes of the map */
+    uint32_t stripes;    /* a power of two: */
+    uint32_t stripe_bits;
+    size_t map; /* the bytes of the map */
     size_t map_limit;
     size_t entries; /* from here to the end: not touched before cache_open_entries */
     struct cache_class classes[CACHE_CLASSES];
