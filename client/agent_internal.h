@@ -32,7 +32,7 @@ struct agent {
     struct agent_peer peers[CAIRN_SERVERS_LIMIT];
 };
 
-/* Forgets all sessions: they were another agent's. */
+/* Voids all sessions: they were another agent's. */
 void agent_sessions_begin(struct agent *agent);
 /* Takes in a newer map and sends what is due. When to look again at the latest. */
 uint64_t agent_sessions_drive(struct agent *agent, uint64_t now_ms);

@@ -233,6 +233,11 @@ void agent_sessions_begin(struct agent *agent)
     agent->peer_count = 0;
     agent->generation = UINT64_MAX;
     agent->map_due_ms = 0;
+    /* Nobody listens for them any more: what readers were granted under them now would only make
+     * writers wait for their end. */
+    for (uint32_t id = 0; id < CAIRN_SERVERS_LIMIT; id++) {
+        cache_void_session(host_cache(agent->host), id);
+    }
 }
 
 uint64_t agent_sessions_drive(struct agent *agent, uint64_t now_ms)
