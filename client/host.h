@@ -1,5 +1,5 @@
 /* This process's share in its host's cache of one cluster: the segment, mapped once for all
- * handles, and the agent thread that may run here (ARCHITECTURE.md, section 4).
+ * handles, and the agent thread that may run here (ARCHITECTURE.md, "The shared cache").
  *
  * A registry of the process, the library's only global state, hands the same `struct host` to all
  * handles that use the same segment. Thread-safe. After fork() the child has nothing of it: no

@@ -1,5 +1,5 @@
 /* How the cache's memory comes to be shared: POSIX shared memory, one segment for each (user,
- * cluster, boot of the machine, time namespace) and name (ARCHITECTURE.md, section 4).
+ * cluster, boot of the machine, time namespace) and name (ARCHITECTURE.md, "The shared cache").
  *
  * A segment is laid out under a temporary name and then linked to its own, so that of several
  * creators one wins and nobody sees half a segment. It has mode 0600; one that is another user's,
