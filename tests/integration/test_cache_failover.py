@@ -1,8 +1,10 @@
 """Leases that are out when servers die, stop, hand over and restart."""
+import random
 import time
 import unittest
 
 from cache_load import CacheLoad, CacheTest
+from cache_nemesis import CacheNemesis
 from cluster import QUICK, timeout
 
 
@@ -67,13 +69,15 @@ class CacheFailover(CacheTest):
 
     @timeout(120)
     def test_the_only_server_is_killed_and_restarted(self):
-        """C7: what its former life granted may still be read when it is back."""
-        cluster = self.cluster(servers=1, partitions=4, times=QUICK)
+        """C7: what its former life granted may still be read when it is back, by readers whose
+        agent did not hear of it, too."""
+        cluster = self.cluster(servers=1, partitions=4, times=(100, 800, 1300))
         load = self.load(cluster)
-        for turn in range(8):
-            cluster.servers[0].crash()
-            cluster.servers[0].start()
-            load.go_on(f"restart {turn}")
+        nemesis = CacheNemesis(load, random.Random())
+        for turn in range(6):
+            _, resume = nemesis.restart_unheard(set())
+            load.go_on(f"restart {turn}", clients=[c for c in load.clients if not c.stopped])
+            resume()
             if turn % 3 == 2:
                 self.wait_hits(cluster, "reads are served from the cache again")
         cluster.servers[0].stop()

@@ -13,8 +13,14 @@ from cache_load import CacheLoad, CacheTest, tool
 from cache_nemesis import CacheNemesis
 from cluster import QUICK, program, timeout
 
-RULES = os.environ.get("CACHE_RULES", "C1_COUNTER C1_EXPIRY C3_MUTATION").split()
+RULES = os.environ.get("CACHE_RULES", "C1_COUNTER C3_MUTATION C4 C7").split()
 ROUNDS = int(os.environ.get("CACHE_ROUNDS", "8"))
+# Restarts take effect only where nobody takes over meanwhile, and within a lease.
+ORDINARY = {"servers": 2, "times": QUICK}
+CLUSTERS = {"C7": {"servers": 1, "times": (100, 1500, 2300)}}
+ORDINARY_KINDS = ("stop_agent", "stop_agent", "kill_agent", "stop_reader", "kill_server",
+                  "stop_server")
+KINDS = {"C7": ("restart_unheard",)}
 
 
 class CacheRules(CacheTest):
@@ -32,7 +38,7 @@ class CacheRules(CacheTest):
         seed = random.randrange(1 << 32)
         print(f"{rule}: seed {seed}")
         source, broken = random.Random(seed), {"CACHE_BROKEN_RULE": rule}
-        cluster = self.cluster(servers=2, partitions=4, times=QUICK, start=False)
+        cluster = self.cluster(start=False, partitions=4, **CLUSTERS.get(rule, ORDINARY))
         for server in cluster.servers:
             server.command[server.command.index(program("cairn-server"))] = tool("cairn-server-broken")
             server.environment.update(broken)
@@ -41,8 +47,7 @@ class CacheRules(CacheTest):
             load = CacheLoad(self, cluster, readers=4, writers=2, prefix=f"round{number}k",
                              program="cache-client-broken", environment=broken)
             nemesis = CacheNemesis(load, source)
-            nemesis.kinds = [nemesis.stop_agent, nemesis.stop_agent, nemesis.kill_agent,
-                             nemesis.stop_reader, nemesis.kill_server, nemesis.stop_server]
+            nemesis.kinds = [getattr(nemesis, kind) for kind in KINDS.get(rule, ORDINARY_KINDS)]
             for _ in range(4):
                 nemesis.cycle()
             cluster.wait_ready()

@@ -13,7 +13,7 @@ class CacheNemesis:
         self.kinds = [self.kill_reader] * 3 + [self.stop_reader] * 3 + [self.kill_agent] * 3 \
             + [self.stop_agent] * 3 + [self.kill_writer] * 2 + [self.stop_writer] \
             + [self.kill_server] * 2 + [self.stop_server] * 2 + [self.kill_manager, self.stop_manager,
-                                                                self.unlink]
+                                                                self.restart_unheard, self.unlink]
         self.kills = self.stops = self.unlinks = 0
 
     def cycle(self):
@@ -101,6 +101,17 @@ class CacheNemesis:
 
     def stop_manager(self, victims):
         return self.node_stopped(self.free([self.cluster.manager], victims))
+
+    def restart_unheard(self, victims):
+        """A server is killed and back at once, and the agent hears of it only later: meanwhile
+        nobody but the restarted server itself keeps old grants from being read (C7)."""
+        agent, server = self.stop_agent(victims), self.free(self.cluster.servers, victims)
+        if agent is None or server is None:
+            return agent
+        server.crash()
+        server.start()
+        self.kills += 1
+        return f"{agent[0]}, {server.name} killed and restarted", agent[1]
 
     def unlink(self, victims):
         paths = self.cluster.segments()

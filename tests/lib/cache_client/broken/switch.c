@@ -12,19 +12,15 @@ static const struct {
     const char *name;
     enum broken_rule rule;
 } rules[] = {
-    {"C1_COUNTER", BROKEN_C1_COUNTER},
-    {"C1_EXPIRY", BROKEN_C1_EXPIRY},
-    {"C1_GENERATION", BROKEN_C1_GENERATION},
-    {"C1_NOTE", BROKEN_C1_NOTE},
-    {"C2_PENDING", BROKEN_C2_PENDING},
-    {"C3_MUTATION", BROKEN_C3_MUTATION},
-    {"C3_GET", BROKEN_C3_GET},
-    {"C3_LOST", BROKEN_C3_LOST},
-    {"C4", BROKEN_C4},
-    {"C5_ARRIVAL", BROKEN_C5_ARRIVAL},
-    {"C5_UNANSWERED", BROKEN_C5_UNANSWERED},
-    {"C6", BROKEN_C6},
-    {"C7", BROKEN_C7},
+#define RULE(name)                                                                                 \
+    {                                                                                              \
+#name, BROKEN_##name                                                                       \
+    }
+    RULE(C1_SESSION), RULE(C1_EXPIRY),  RULE(C1_COUNTER),  RULE(C1_GENERATION), RULE(C1_NOTE),
+    RULE(C2_LIVE),    RULE(C2_PENDING), RULE(C2_REVOKING), RULE(C3_MUTATION),   RULE(C3_GET),
+    RULE(C3_REPLAY),  RULE(C3_LOST),    RULE(C4),          RULE(C5_ARRIVAL),    RULE(C5_UNANSWERED),
+    RULE(C5_PEERS),   RULE(C5_REUSE),   RULE(C6),          RULE(C6_SWITCH),     RULE(C7),
+#undef RULE
 };
 
 __attribute__((constructor)) static void choose(void)
