@@ -272,6 +272,15 @@ def first_line(command):
     return done.stdout.decode().splitlines()[0] if done.stdout else "unknown"
 
 
+def commit():
+    """Of the sources here; `+` if files that are built have changed since."""
+    git = ["git", "-C", ROOT]
+    name = first_line([*git, "rev-parse", "--short", "HEAD"])
+    changed = first_line([*git, "status", "--porcelain", "--untracked-files=no", "--", "*.c", "*.h",
+                          "*.x", "Makefile"])
+    return name + ("" if changed == "unknown" else "+")
+
+
 def processor():
     with open("/proc/cpuinfo", encoding="utf-8") as file:
         found = re.search(r"^model name\s*:\s*(.*)$", file.read(), re.M)
