@@ -84,10 +84,13 @@ static void take_over(struct segment *segment)
     }
 }
 
-static void raise_generation(void *context)
+/* C6. Nobody listens for the sessions that are there. */
+static void start_anew(void *context)
 {
     struct segment *segment = context;
 
+    for (uint32_t i = 0; i < SIM_SERVERS; i++)
+        cache_void_session(&segment->cache, i);
     (void)cache_raise_generation(&segment->cache);
 }
 
@@ -107,7 +110,7 @@ static void begin(struct segment *segment)
                                       : "a process of its own");
     if (RULE_BROKEN(C6))
         take_over(segment);
-    else if (!machine_risk(sim, raise_generation, segment)) {
+    else if (!machine_risk(sim, start_anew, segment)) {
         agent_kill(segment);
         return;
     }

@@ -140,9 +140,15 @@ static void note_role(struct part *part)
         sim->counters.promotions++;
     if (replica->role != REPLICA_PRIMARY && replica->role != REPLICA_STARTING)
         part_abandon_waiters(part);
-    if (part->led && replica->role != REPLICA_PRIMARY)
+}
+
+static void note_lead(struct part *part)
+{
+    bool leads = part->replica.barrier_index != 0;
+
+    if (part->led && !leads)
         part_leads_no_more(part);
-    part->led = replica->role == REPLICA_PRIMARY;
+    part->led = leads;
 }
 
 void part_step(struct part *part, struct replica_event *event, struct replica_update *update,
@@ -170,6 +176,7 @@ void part_step(struct part *part, struct replica_event *event, struct replica_up
         host_heartbeat(part->host);
     if (update->role_changed)
         note_role(part);
+    note_lead(part);
     apply_through(part, update->commit_index);
     invariant_step(part, commit_before);
     if (update->must_send)

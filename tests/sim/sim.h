@@ -370,6 +370,7 @@ struct host {
     /* Hosts' leases. */
     struct lease *lease;
     bool recording;
+    uint64_t peers_until_ms, peers_known_ms, counted_sum; /* C5, as last looked at */
     uint64_t first_connection; /* earlier ones were an earlier process's */
     struct lease_call *lease_calls;
     uint64_t broken[SIM_BROKEN_KEPT]; /* connections */
