@@ -8,6 +8,7 @@
  * grant costs its writers a revocation, and it gets back in when it is read more again.
  *
  * Lost updates and collisions cost speed only. */
+#include "base/random.h"
 #include "client/cache_internal.h"
 
 typedef _Atomic uint8_t sketch_counter;
@@ -134,6 +135,25 @@ static bool is_worth_it(const struct cache *cache, uint64_t hash)
     return true;
 }
 
+/* What is noted is never a small number: a counter that was not noted before begins at a random one
+ * then. Zeros over the counters would otherwise bring back values under which entries were noted
+ * once. False: somebody else keeps changing it. */
+static bool note_counter(const struct cache *cache, struct cache_note *note)
+{
+    cache_word *counter = &cache_fixed(cache)->counters[note->bucket];
+    uint64_t value = atomic_load_explicit(counter, memory_order_acquire);
+
+    for (int tries = 0; value < CACHE_COUNTER_NOTED && tries < 4; tries++) {
+        const uint64_t first = CACHE_COUNTER_NOTED | random_id() >> 2;
+
+        if (atomic_compare_exchange_strong_explicit(counter, &value, first, memory_order_acq_rel,
+                                                    memory_order_acquire))
+            value = first;
+    }
+    note->counter = value;
+    return value >= CACHE_COUNTER_NOTED;
+}
+
 bool cache_note(const struct cache *cache, uint64_t hash, uint32_t server, uint64_t now_ms,
                 struct cache_note *note)
 {
@@ -151,7 +171,5 @@ bool cache_note(const struct cache *cache, uint64_t hash, uint32_t server, uint6
      * after the note, and voids it. The order among them does not matter. */
     live = cache_generation(cache, &note->generation) &&
            cache_session_read(cache, server, &note->session, &until_ms) && now_ms < until_ms;
-    note->counter =
-        atomic_load_explicit(&cache_fixed(cache)->counters[note->bucket], memory_order_acquire);
-    return live && worth_it;
+    return note_counter(cache, note) && live && worth_it;
 }

@@ -7,8 +7,9 @@
  * Two kinds of words are trusted only with their check word, a keyed mix of what they say and of
  * where they lie: those that would make something valid that is not (generation, session with its
  * expiry), and those that would send a process astray (the map's length). Random bytes over them
- * pass with a chance of 2^-64. A counter needs none: garbage over it voids, whatever it is. Entries
- * carry a checksum that the reader verifies on its own copy.
+ * pass with a chance of 2^-64. A counter needs none: garbage over it voids, whatever it is, and so
+ * do zeros, because none is noted before it was set to a large random number. Entries carry a
+ * checksum that the reader verifies on its own copy.
  *
  * Entries lie in slots of three sizes, for each a table of sets of eight ways. A set has a line of
  * eight tags, apart from its slots, so that looking for an absent key touches three lines. A key
@@ -43,6 +44,8 @@ enum {
     CACHE_SLOT_LARGE = 4672,
 };
 
+/* Counters that were noted are not below this. */
+#define CACHE_COUNTER_NOTED (UINT64_C(1) << 62)
 /* "CairnShm" */
 #define CACHE_MAGIC UINT64_C(0x6d68536e72696143)
 

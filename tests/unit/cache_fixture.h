@@ -2,9 +2,12 @@
 #ifndef CAIRN_TESTS_UNIT_CACHE_FIXTURE_H
 #define CAIRN_TESTS_UNIT_CACHE_FIXTURE_H
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/hash.h"
@@ -38,6 +41,13 @@ static inline void fixture_init(struct cache_fixture *fixture, size_t bytes)
 static inline void fixture_close(struct cache_fixture *fixture)
 {
     assert_int_equal(munmap(fixture->memory, fixture->bytes), 0);
+}
+
+/* In a child that works until it is killed: also if the test fails before that. */
+static inline void fixture_end_with_parent(pid_t parent)
+{
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent)
+        _exit(1);
 }
 
 static inline uint64_t fixture_hash(const char *key)

@@ -162,6 +162,61 @@ static void void_entries_go_first(void **state)
     fixture_close(&fixture);
 }
 
+/* What a reader goes by while the entry is written: an odd sequence, and never one that was. */
+struct watched {
+    struct cache_entry *entry;
+    uint64_t before;
+    int steps;
+};
+
+static void watch_sequence(void *context, const char *where)
+{
+    struct watched *watched = context;
+    const uint64_t sequence = cache_load(&watched->entry->sequence);
+
+    if (strcmp(where, "fill: words") != 0 && strcmp(where, "fill: tag") != 0)
+        return;
+    assert_true(sequence > watched->before && sequence % 2 == 1);
+    watched->steps++;
+}
+
+static void a_sequence_is_odd_while_it_is_written_and_only_grows(void **state)
+{
+    const uint64_t hash = fixture_hash("k");
+    struct watched watched = {0};
+    const struct cache_hook hook = {watch_sequence, &watched};
+    struct cache_fixture fixture;
+    struct cache_copy copy;
+    uint32_t way;
+
+    (void)state;
+    fixture_init(&fixture, BYTES);
+    assert_true(fixture_put(&fixture.cache, "k", "v"));
+    assert_true(fixture_get(&fixture.cache, "k", &copy));
+    way = (uint32_t)((copy.tag_at - fixture.cache.geometry.classes[0].tags) / sizeof(cache_word) %
+                     CACHE_WAYS);
+    watched.entry = cache_entry_at(&fixture.cache, 0, cache_set_of(&fixture.cache, 0, hash), way);
+    fixture.cache.hook = &hook;
+    for (int i = 0; i < 5; i++) {
+        watched.before = cache_load(&watched.entry->sequence);
+        assert_true(watched.before > 0 && watched.before % 2 == 0);
+        if (i == 3) /* its last writer died */
+            cache_store(&watched.entry->sequence, ++watched.before);
+        watched.steps = 0;
+        assert_true(fixture_put(&fixture.cache, "k", "v"));
+        assert_true(watched.steps >= 3);
+        assert_true(cache_load(&watched.entry->sequence) > watched.before);
+        assert_true(fixture_get(&fixture.cache, "k", &copy));
+    }
+    /* A wipe takes it on as well. */
+    fixture.cache.hook = NULL;
+    watched.before = cache_load(&watched.entry->sequence);
+    cache_fixed(&fixture.cache)->stripes[cache_stripe_of(&fixture.cache, hash)].word |= 1;
+    assert_true(fixture_put(&fixture.cache, "k", "v"));
+    assert_true(cache_load(&watched.entry->sequence) > watched.before);
+    fixture_close(&fixture);
+}
+
 static void nothing_is_touched_before_entries_are_open(void **state)
 {
     struct cache_fixture fixture;
@@ -215,6 +270,7 @@ int main(void)
         cmocka_unit_test(a_key_is_not_taken_for_another),
         cmocka_unit_test(what_is_read_often_stays),
         cmocka_unit_test(void_entries_go_first),
+        cmocka_unit_test(a_sequence_is_odd_while_it_is_written_and_only_grows),
         cmocka_unit_test(nothing_is_touched_before_entries_are_open),
         cmocka_unit_test(sizes_are_rounded_and_bounded),
     };

@@ -225,13 +225,14 @@ static void garbage_between_uses(void **state)
 /* Beside all uses, from another process. */
 static void garbage_at_the_same_time(void **state)
 {
-    const pid_t child = fork();
+    const pid_t parent = getpid(), child = fork();
 
     (void)state;
     assert_true(child >= 0);
     if (child == 0) {
         struct random random;
 
+        fixture_end_with_parent(parent);
         random_seed(&random, random_id());
         for (;;)
             spoil(&random);

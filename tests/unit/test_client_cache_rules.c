@@ -221,6 +221,29 @@ static void a_generation_that_was_lost_does_not_come_back(void **state)
     assert_true(fixture_get(cache, "k", &copy));
 }
 
+/* Zeros over the counters, again and again: no value comes back that was noted under before. */
+static void counters_that_were_zeroed_void(void **state)
+{
+    cache_word *counter = &cache_fixed(cache)->counters[bucket_of_key("k")];
+    struct cache_note note, again;
+
+    (void)state;
+    for (uint64_t before = 0; before < 2; before++) {
+        cache_store(counter, before);
+        assert_true(fixture_note(cache, "k", &note));
+        assert_true(fixture_fill(cache, &note, "k", "old", 3));
+        assert_true(fixture_get(cache, "k", &copy));
+        cache_invalidate(cache, bucket_of_key("k"));
+        cache_store(counter, before); /* as when the entry was noted, if counting began at 0 */
+        assert_false(fixture_get(cache, "k", &copy));
+        assert_false(fixture_fill(cache, &note, "k", "old", 3));
+        (void)cache_note(cache, fixture_hash("k"), FIXTURE_SERVER, 1, &again);
+        assert_false(again.counter == note.counter);
+        assert_false(fixture_get(cache, "k", &copy));
+        assert_false(fixture_fill(cache, &note, "k", "old", 3));
+    }
+}
+
 static void a_bucket_of_another_division_voids_all(void **state)
 {
     (void)state;
@@ -343,6 +366,7 @@ int main(void)
         TEST(no_live_session_no_grant),
         TEST(an_expiry_that_nobody_wrote_is_none),
         TEST(a_generation_that_was_lost_does_not_come_back),
+        TEST(counters_that_were_zeroed_void),
         TEST(a_bucket_of_another_division_voids_all),
         TEST(a_key_is_worth_it_from_its_second_miss),
         TEST(a_miss_is_forgotten_in_time),

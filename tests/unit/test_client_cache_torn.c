@@ -100,6 +100,7 @@ static void read_entries(const struct cache *cache)
 static void writers_of_other_processes(void **state)
 {
     struct segment *segment = opened();
+    const pid_t parent = getpid();
     pid_t writers[WRITERS];
 
     (void)state;
@@ -111,6 +112,7 @@ static void writers_of_other_processes(void **state)
         writers[i] = fork();
         assert_true(writers[i] >= 0);
         if (writers[i] == 0) {
+            fixture_end_with_parent(parent);
             segment_abandon(segment);
             (void)write_entries(opened());
         }

@@ -156,6 +156,11 @@ static void damage_growth(struct segment *segment)
     assert_int_equal(ftruncate(segment->descriptor, 2 * BYTES), 0);
 }
 
+static void damage_growth_of_a_page(struct segment *segment)
+{
+    assert_int_equal(ftruncate(segment->descriptor, BYTES + 4096), 0);
+}
+
 static void damage_mode(struct segment *segment)
 {
     assert_int_equal(fchmod(segment->descriptor, 0644), 0);
@@ -201,8 +206,9 @@ static void damage_owner(struct segment *segment)
 static void one_that_cannot_be_used_is_replaced(void **state)
 {
     static void (*const damages[])(struct segment * segment) = {
-        damage_size,    damage_size_to_nothing, damage_growth,  damage_mode, damage_magic,
-        damage_version, damage_checksum,        damage_cluster, damage_boot, damage_owner,
+        damage_size,  damage_size_to_nothing, damage_growth,   damage_growth_of_a_page, damage_mode,
+        damage_magic, damage_version,         damage_checksum, damage_cluster,          damage_boot,
+        damage_owner,
     };
 
     (void)state;
@@ -490,6 +496,7 @@ static void locks_end_with_their_process(void **state)
             !segment_try_lock_agent(own) || !own->cache.locks.try_lock(own, 7) ||
             write(ready[1], "x", 1) != 1)
             _exit(1);
+        (void)alarm(60); /* if the test fails before it kills */
         (void)pause();
         _exit(1);
     }
