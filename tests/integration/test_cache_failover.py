@@ -45,7 +45,7 @@ class CacheFailover(CacheTest):
     def test_partitions_move_while_they_are_cached(self):
         cluster = self.cluster(servers=3, partitions=6, times=QUICK)
         load = self.load(cluster)
-        for turn in range(3):
+        for turn in range(2):
             for partition, primary in sorted(cluster.primaries().items()):
                 self.expect(cluster.cli("admin", "move", str(partition), str((primary + 1) % 3)), 0)
             load.go_on(f"moves, turn {turn}")

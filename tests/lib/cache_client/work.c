@@ -2,6 +2,7 @@
 #include "tests/lib/cache_client/work.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -207,7 +208,10 @@ static int wait_for_child(const struct work *work)
     if (work->child <= 0)
         return 0;
     (void)kill(work->child, SIGTERM);
-    CHECK(waitpid(work->child, &status, 0) == work->child);
+    pid_t ended;
+    while ((ended = waitpid(work->child, &status, 0)) < 0 && errno == EINTR)
+        ; /* another SIGTERM */
+    CHECK(ended == work->child);
     return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_WRONG_CHILD;
 }
 
