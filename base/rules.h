@@ -3,6 +3,9 @@
 #ifndef CAIRN_BASE_RULES_H
 #define CAIRN_BASE_RULES_H
 
+/* There is none for the comparison of generations (C1): whoever raises the generation voids the
+ * sessions as well (C6), in the same step and before a server hears of it, so that an entry of an
+ * earlier generation fails the comparison of sessions, too. Unit tests guard it. */
 enum broken_rule {
     BROKEN_NONE,
     BROKEN_R1,         /* commits without the last follower's acknowledgement */
@@ -36,7 +39,6 @@ enum broken_rule {
     BROKEN_C1_SESSION,    /* a reader takes the expiry of whatever session the server has now */
     BROKEN_C1_EXPIRY,     /* a reader looks at no expiry */
     BROKEN_C1_COUNTER,    /* a reader compares no counter */
-    BROKEN_C1_GENERATION, /* a reader compares no generation */
     BROKEN_C1_NOTE,       /* what is current is noted after the GET's answer came */
     BROKEN_C2_LIVE,       /* grants under sessions that are over */
     BROKEN_C2_PENDING,    /* grants while a write is pending */

@@ -164,7 +164,7 @@ bool cache_check(const struct cache *cache, const struct cache_copy *copy, uint6
     *until_ms = 0;
     cache_fence_acquire();
     if (!cache_generation(cache, &generation) || note->bucket >= CAIRN_BUCKETS ||
-        (generation != note->generation && !RULE_BROKEN(C1_GENERATION)))
+        generation != note->generation)
         return false;
     if (!cache_session_read(cache, note->server, &session, &until) ||
         (session != note->session && !RULE_BROKEN(C1_SESSION)))

@@ -41,7 +41,6 @@ static const struct {
                            "a reader takes the expiry of whatever session the server has"},
     [BROKEN_C1_EXPIRY] = {"C1-expiry", "a reader looks at no expiry"},
     [BROKEN_C1_COUNTER] = {"C1-counter", "a reader compares no counter"},
-    [BROKEN_C1_GENERATION] = {"C1-generation", "a reader compares no generation"},
     [BROKEN_C1_NOTE] = {"C1-note", "what is current is noted after the answer came"},
     [BROKEN_C2_LIVE] = {"C2-live", "grants under sessions that are over"},
     [BROKEN_C2_PENDING] = {"C2-pending", "grants while a write is pending"},

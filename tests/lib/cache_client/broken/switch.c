@@ -16,10 +16,11 @@ static const struct {
     {                                                                                              \
 #name, BROKEN_##name                                                                       \
     }
-    RULE(C1_SESSION), RULE(C1_EXPIRY),  RULE(C1_COUNTER),  RULE(C1_GENERATION), RULE(C1_NOTE),
-    RULE(C2_LIVE),    RULE(C2_PENDING), RULE(C2_REVOKING), RULE(C3_MUTATION),   RULE(C3_GET),
-    RULE(C3_REPLAY),  RULE(C3_LOST),    RULE(C4),          RULE(C5_ARRIVAL),    RULE(C5_UNANSWERED),
-    RULE(C5_PEERS),   RULE(C5_REUSE),   RULE(C6),          RULE(C6_SWITCH),     RULE(C7),
+    RULE(C1_SESSION), RULE(C1_EXPIRY),     RULE(C1_COUNTER),  RULE(C1_NOTE),
+    RULE(C2_LIVE),    RULE(C2_PENDING),    RULE(C2_REVOKING), RULE(C3_MUTATION),
+    RULE(C3_GET),     RULE(C3_REPLAY),     RULE(C3_LOST),     RULE(C4),
+    RULE(C5_ARRIVAL), RULE(C5_UNANSWERED), RULE(C5_PEERS),    RULE(C5_REUSE),
+    RULE(C6),         RULE(C6_SWITCH),     RULE(C7),
 #undef RULE
 };
 
