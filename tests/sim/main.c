@@ -48,7 +48,13 @@ static const char usage[] =
     "       sim --seed S [--trace | --messages] [--break RULE]      run one\n"
     "       sim --scenario FILE... [--trace]                        run scripted ones\n"
     "       sim --self-test [--seeds N] [--jobs N]                  break each rule: found?\n"
-    "       sim --list-rules\n";
+    "       sim --list-rules | --help\n"
+    "\n"
+    "A seed decides a cluster, its clients and what befalls them. In three of five seeds clients "
+    "run\n"
+    "on machines with shared caches, whose agents and segments fail, too: the line `caches` of "
+    "the\n"
+    "summary counts what was reached. Scenarios: tests/sim/scenarios/README.\n";
 
 /* --- one run
  * -------------------------------------------------------------------------------------- */
@@ -365,17 +371,12 @@ static int bad_usage(void)
 int main(int argc, char **argv)
 {
     static const struct option long_options[] = {
-        {"seeds", required_argument, NULL, 'n'},
-        {"first", required_argument, NULL, 'f'},
-        {"seed", required_argument, NULL, 's'},
-        {"jobs", required_argument, NULL, 'j'},
-        {"break", required_argument, NULL, 'b'},
-        {"trace", no_argument, NULL, 't'},
-        {"self-test", no_argument, NULL, 'T'},
-        {"scenario", no_argument, NULL, 'S'},
-        {"list-rules", no_argument, NULL, 'l'},
-        {"messages", no_argument, NULL, 'm'},
-        {NULL, 0, NULL, 0},
+        {"seeds", required_argument, NULL, 'n'}, {"first", required_argument, NULL, 'f'},
+        {"seed", required_argument, NULL, 's'},  {"jobs", required_argument, NULL, 'j'},
+        {"break", required_argument, NULL, 'b'}, {"trace", no_argument, NULL, 't'},
+        {"self-test", no_argument, NULL, 'T'},   {"scenario", no_argument, NULL, 'S'},
+        {"list-rules", no_argument, NULL, 'l'},  {"messages", no_argument, NULL, 'm'},
+        {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0},
     };
     struct options options = {.first = 1, .jobs = 1};
     enum broken_rule rule = BROKEN_NONE;
@@ -407,6 +408,8 @@ int main(int argc, char **argv)
             scenarios = true;
         else if (letter == 'l')
             return list_rules();
+        else if (letter == 'h')
+            return fputs(usage, stdout) < 0;
         else
             return bad_usage();
     }
