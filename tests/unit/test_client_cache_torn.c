@@ -17,7 +17,7 @@
 #include "tests/unit/cache_fixture.h"
 #include "tests/unit/cache_values.h"
 
-enum { KEYS = 12, WRITERS = 2, HITS = 60000, LOOKS_LIMIT = 20000000 };
+enum { KEYS = 12, WRITERS = 2, HITS_OF_A_RUN = 2000, LOOKS_OF_A_HIT = 300 };
 #define CLUSTER UINT64_C(0x74)
 
 static char name[SEGMENT_NAME_LIMIT + 1];
@@ -78,12 +78,21 @@ static void *write_entries(void *argument)
     return NULL;
 }
 
+/* CAIRN_TEST_RUNS=n says how many times HITS_OF_A_RUN. */
+static unsigned hits_wanted(void)
+{
+    const char *runs = getenv("CAIRN_TEST_RUNS");
+
+    return HITS_OF_A_RUN * (runs != NULL ? (unsigned)strtoul(runs, NULL, 10) : 8);
+}
+
 static void read_entries(const struct cache *cache)
 {
+    const unsigned wanted = hits_wanted();
     static struct cache_copy copy;
     unsigned hits = 0;
 
-    for (unsigned look = 0; hits < HITS && look < LOOKS_LIMIT; look++) {
+    for (unsigned look = 0; hits < wanted && look < LOOKS_OF_A_HIT * wanted; look++) {
         char key[VALUES_KEY_MAX];
 
         values_key(look % KEYS, key);
