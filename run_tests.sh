@@ -206,7 +206,7 @@ simulation() {
 # valgrind no time to report. The sanitizers see all of them. A thread that still runs at the exit of a child
 # process counts as possibly lost, so definite leaks are what counts.
 LARGE="fuzz_checker|server_kill|server_snapshot|server_model|server_memory|server_catch_up"
-LARGE="$LARGE|manager_log|manager_placement|wal_crash|wal_cursor"
+LARGE="$LARGE|manager_log|manager_placement|wal_crash|wal_cursor|client_cache_garbage|client_cache_torn"
 valgrind_units() {
     export WRAPPER="valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite"
     export CAIRN_TEST_RUNS=2
