@@ -129,6 +129,7 @@ class CacheFork(CacheTest):
     def test_a_child_that_outlives_nothing_ends_cleanly(self):
         cluster = self.cluster(servers=1, partitions=2, times=QUICK)
         load = CacheLoad(self, cluster, readers=3, writers=1, keys=2)
+        load.go_on("parents")
         children = [reader.fork() for reader in load.readers]
         for child, reader in zip(children, load.readers):
             self.addCleanup(self.end_process, child)
