@@ -175,7 +175,7 @@ static void read_more(struct player_host *host)
     char text[BENCH_KEY_MAX];
     if (host->next_key == workload->keys)
         return;
-    struct bytes key = workload_key_text(workload, host->next_key++, text);
+    struct bytes key = workload_key_text(workload, workload->first_key + host->next_key++, text);
     struct player_call *call = malloc(sizeof(*call));
     const get_args args = {.cache_session = host->session.number,
                            .key = {key.data, (uint32_t)key.length}};

@@ -8,7 +8,8 @@
 /* The options as given, before they become a plan. */
 struct raw {
     const char *target, *manager, *redis, *operation, *order, *cache_name, *server;
-    uint64_t get_percent, connections, keys, key_bytes, value_bytes, seconds, count, warm_up;
+    uint64_t get_percent, connections, keys, first_key, key_bytes, value_bytes, seconds, count,
+        warm_up;
     uint64_t timeout_ms, seed, scan_limit, redis_wait, processes, batch, rate, cache_bytes;
     uint64_t play_hosts;
     bool no_load, json, cache, no_agent, separate_caches;
@@ -42,6 +43,8 @@ static int parse(int argc, char **argv, struct raw *raw, enum options_result *re
          .help = "default 1"},
         {"keys", OPTION_NUMBER, &raw->keys, 1, UINT64_C(1) << 40, .value = "N",
          .help = "number of keys (default 100000)"},
+        {"first-key", OPTION_NUMBER, &raw->first_key, 0, UINT64_C(1) << 40, .value = "N",
+         .help = "of them (default 0)"},
         {"key-size", OPTION_NUMBER, &raw->key_bytes, BENCH_KEY_MIN, BENCH_KEY_MAX, .value = "BYTES",
          .help = "default 16"},
         {"value-size", OPTION_BYTES, &raw->value_bytes, 0, 1 << 20, .value = "BYTES",
@@ -175,6 +178,7 @@ static void set_extent(const struct raw *raw, struct settings *settings)
     struct run_plan *plan = &settings->plan;
     settings->processes = (struct processes){(uint32_t)raw->processes, raw->separate_caches};
     plan->workload.keys = raw->keys;
+    plan->workload.first_key = raw->first_key;
     plan->workload.key_bytes = raw->key_bytes;
     plan->workload.value_bytes = raw->value_bytes;
     plan->workload.scan_limit = raw->scan_limit;

@@ -33,13 +33,13 @@ uint64_t workload_key(const struct workload *workload, struct random *random, ui
 {
     switch (workload->order) {
     case KEYS_SEQUENTIAL:
-        return sequence % workload->keys;
+        return workload->first_key + sequence % workload->keys;
     case KEYS_ZIPFIAN:
-        return zipfian_draw(&workload->zipfian, random);
+        return workload->first_key + zipfian_draw(&workload->zipfian, random);
     case KEYS_UNIFORM:
         break;
     }
-    return random_below(random, workload->keys);
+    return workload->first_key + random_below(random, workload->keys);
 }
 
 struct bytes workload_key_text(const struct workload *workload, uint64_t number,
@@ -58,7 +58,7 @@ struct bytes workload_key_text(const struct workload *workload, uint64_t number,
 int workload_prepare(struct workload *workload, struct error *error)
 {
     size_t digits = 1;
-    for (uint64_t rest = workload->keys - 1; rest >= 10; rest /= 10)
+    for (uint64_t rest = workload->first_key + workload->keys - 1; rest >= 10; rest /= 10)
         digits++;
     if (digits + 1 > workload->key_bytes)
         return error_set(error, CAIRN_EINVAL, "--key-size %zu: too short for %llu keys",

@@ -24,7 +24,7 @@ enum { BENCH_KEY_MAX = 480, BENCH_KEY_MIN = 4 };
 struct workload {
     unsigned shares[BENCH_OPERATIONS]; /* percent; they sum to 100 */
     enum key_order order;
-    uint64_t keys;
+    uint64_t keys, first_key; /* keys first_key to first_key + keys - 1 */
     size_t key_bytes, value_bytes;
     size_t scan_limit;
     struct zipfian zipfian; /* of KEYS_ZIPFIAN: workload_prepare */

@@ -52,6 +52,9 @@ static void keys_that_do_not_fit_are_refused(void **state)
     workload.keys = 1001;
     assert_int_equal(workload_prepare(&workload, &error), CAIRN_EINVAL);
     assert_non_null(strstr(error.message, "--key-size 4"));
+    workload.keys = 1000;
+    workload.first_key = 1;
+    assert_int_equal(workload_prepare(&workload, &error), CAIRN_EINVAL);
 }
 
 static void sequential_keys_visit_each_once(void **state)
@@ -64,6 +67,21 @@ static void sequential_keys_visit_each_once(void **state)
     for (size_t i = 0; i < 100; i++)
         assert_true(seen[i]);
     assert_int_equal(workload_key(&workload, NULL, 100), 0);
+}
+
+static void keys_begin_where_they_are_told_to(void **state)
+{
+    (void)state;
+    struct workload workload = {.keys = 10, .first_key = 50, .key_bytes = 8};
+    struct error error = {0};
+    struct random random;
+    random_seed(&random, 5);
+    assert_int_equal(workload_prepare(&workload, &error), 0);
+    for (int order = KEYS_UNIFORM; order <= KEYS_ZIPFIAN; order++) {
+        workload.order = (enum key_order)order;
+        for (uint64_t i = 0; i < 1000; i++)
+            assert_in_range(workload_key(&workload, &random, i), 50, 59);
+    }
 }
 
 static void uniform_keys_stay_in_range_and_spread(void **state)
@@ -132,6 +150,7 @@ int main(void)
         cmocka_unit_test(keys_have_their_length_and_keep_their_order),
         cmocka_unit_test(keys_that_do_not_fit_are_refused),
         cmocka_unit_test(sequential_keys_visit_each_once),
+        cmocka_unit_test(keys_begin_where_they_are_told_to),
         cmocka_unit_test(uniform_keys_stay_in_range_and_spread),
         cmocka_unit_test(zipfian_keys_follow_the_law),
         cmocka_unit_test(values_have_their_length_and_differ),
