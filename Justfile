@@ -78,6 +78,11 @@ soak-kills n="200": _programs
 soak-faults n="20": _programs
     @tools/soak {{ quote(n) }}
 
+# readers of cached values while processes are killed and stopped, for so many minutes
+soak-cache minutes="10": _programs
+    @make -s cache-tests >&2
+    @tools/soak-cache {{ quote(minutes) }}
+
 # simulated clusters, each decided by its seed: SEEDS=N of them, or SEED=S alone with its trace
 sim *args:
     @make -s sim >&2

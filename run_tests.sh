@@ -219,7 +219,7 @@ rm -f "$LOGS"/*
 echo "logs in $LOGS"
 
 if needs build-gcc integration checks; then
-    build build-gcc make -s -j"$JOBS" VARIANT=release all build/release/tests/rpcgen-client || finish
+    build build-gcc make -s -j"$JOBS" VARIANT=release all cache-tests build/release/tests/rpcgen-client || finish
 fi
 if needs unit; then
     build build-unit make -s -k -j"$JOBS" VARIANT=release unit-build

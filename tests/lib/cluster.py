@@ -30,7 +30,7 @@ QUICK = (50, 250, 450)
 # Below the range from which the kernel picks ports of outgoing connections.
 FIRST_PORT, LAST_PORT = 15000, 31999
 COMPLAINT = re.compile(r"ERROR: (?:Address|Leak)Sanitizer|WARNING: ThreadSanitizer|runtime error:|"
-                       r"CHECK failed|==\d+==ERROR")
+                       r": check failed: |==\d+==ERROR")
 
 SHARED_MEMORY = "/dev/shm"
 
