@@ -47,14 +47,15 @@ LIBS_wal     := -luring
 LIBS_rpc     := -luv
 LIBS_server  := -llmdb -lbsd
 LIBS_client  := -ledit -ljansson
-LIBS_bench   := -lhiredis
+# What the stores take that are measured beside Cairn.
+LIBS_bench   := -lhiredis -lnghttp2 -llmdb
 LIBS_fuzz    := -ljansson
 
 # --- sources -------------------------------------------------------------------------------
 XDR_NAMES   := server manager replica cache
-PB_NAMES    := durable
-GEN_HEADERS := $(XDR_NAMES:%=$(GEN)/proto/%_rpc.h) $(PB_NAMES:%=$(GEN)/proto/%.pb-c.h)
-GEN_OBJECTS := $(XDR_NAMES:%=$(GEN)/proto/%_xdr.o) $(PB_NAMES:%=$(GEN)/proto/%.pb-c.o)
+PB_NAMES    := proto/durable bench/etcd
+GEN_HEADERS := $(XDR_NAMES:%=$(GEN)/proto/%_rpc.h) $(PB_NAMES:%=$(GEN)/%.pb-c.h)
+GEN_OBJECTS := $(XDR_NAMES:%=$(GEN)/proto/%_xdr.o) $(PB_NAMES:%=$(GEN)/%.pb-c.o)
 
 MODULES := base proto wal rpc replica server manager client bench fuzz
 # A module's main programs are its main*.c and cli files; all else goes into its library.
@@ -67,7 +68,8 @@ SOURCES_$(1) := $$(filter-out $$(MAINS_$(1)),$$(wildcard $(1)/*.c))
 OBJECTS_$(1) := $$(patsubst %.c,$$(OUT)/%.o,$$(SOURCES_$(1)))
 endef
 $(foreach m,$(MODULES),$(eval $(call MODULE_RULES,$(m))))
-OBJECTS_proto += $(GEN_OBJECTS)
+OBJECTS_proto += $(filter $(GEN)/proto/%,$(GEN_OBJECTS))
+OBJECTS_bench += $(filter $(GEN)/bench/%,$(GEN_OBJECTS))
 
 LIB = $(OUT)/lib$(1).a
 # Link order follows the dependency direction: users first.
@@ -121,7 +123,7 @@ $(GEN)/proto/%_xdr.c: proto/%.x $(GEN)/proto/%_rpc.h
 	rpcgen -C -M -DCAIRN_VIEWS -c -o $@ $<
 	@sed -i 's|^#include ".*/\?$*.h"|#include "proto/$*_rpc.h"|' $@
 
-$(GEN)/proto/%.pb-c.c $(GEN)/proto/%.pb-c.h: proto/%.proto
+$(GEN)/%.pb-c.c $(GEN)/%.pb-c.h: %.proto
 	@mkdir -p $(@D)
 	protoc-c --c_out=$(GEN) $<
 
@@ -134,7 +136,7 @@ endef
 $(foreach m,$(MODULES),$(eval $(call ARCHIVE_RULE,$(m))))
 
 # Keep what the generators made: it is read in debuggers and by other rules.
-.SECONDARY: $(GEN_HEADERS) $(XDR_NAMES:%=$(GEN)/proto/%_xdr.c) $(PB_NAMES:%=$(GEN)/proto/%.pb-c.c)
+.SECONDARY: $(GEN_HEADERS) $(XDR_NAMES:%=$(GEN)/proto/%_xdr.c) $(PB_NAMES:%=$(GEN)/%.pb-c.c)
 
 # --- programs ----------------------------------------------------------------------------------
 define PROGRAM_RULE

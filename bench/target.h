@@ -14,7 +14,9 @@
 struct session;
 
 struct target_place {
-    const char *address;    /* HOST:PORT, for cairn the managers' HOST:PORT,HOST:PORT,... */
+    /* HOST:PORT; cairn: the managers' HOST:PORT,HOST:PORT,...; etcd: the members', one of which
+     * each session uses; lmdb: a directory; workload: a command. */
+    const char *address;
     uint64_t timeout_ms;    /* for each operation and for opening */
     bool cache;             /* cairn: use this host's shared cache */
     const char *cache_name; /* cairn: of the cache; NULL: the usual one */
@@ -50,6 +52,9 @@ struct target {
 
 extern const struct target target_cairn;
 extern const struct target target_redis;
+extern const struct target target_lmdb;
+extern const struct target target_etcd;
+extern const struct target target_workload;
 
 /* The target with this name, or NULL. */
 const struct target *target_find(const char *name);
