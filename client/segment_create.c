@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,6 +28,15 @@ int segment_reserve(int descriptor, size_t offset, size_t length)
     if (code == 0)
         return 0;
     return code == ENOSPC || code == ENOMEM || code == EFBIG ? CAIRN_ENOSPC : CAIRN_EIO;
+}
+
+/* Beyond it ftruncate(2) raises SIGXFSZ, which ends the process, before it fails. */
+static bool is_within_limit(size_t bytes)
+{
+    struct rlimit limit;
+
+    return getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
+           bytes <= limit.rlim_cur;
 }
 
 static int format(const struct segment_place *place, int descriptor, uint64_t cluster,
@@ -73,6 +83,10 @@ int segment_create(const struct segment_place *place, const char *path, uint64_t
     if (cache_geometry_of(bytes, &geometry) != 0)
         return error_set(error, CAIRN_EINVAL, "shared memory: at least %d bytes",
                          (int)CACHE_BYTES_MIN);
+    if (!is_within_limit(geometry.bytes))
+        return error_set(error, CAIRN_ENOSPC,
+                         "shared memory: %zu bytes are beyond this process's RLIMIT_FSIZE",
+                         geometry.bytes);
     segment_path_new(place, random_id(), path_new);
     descriptor = shm_open(path_new, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (descriptor < 0)

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -580,6 +581,36 @@ static void memory_is_taken_before_it_is_touched(void **state)
     segment_close(segment);
 }
 
+/* The kernel ends who makes a file larger than RLIMIT_FSIZE. Exit codes: 0 as it shall be. */
+static _Noreturn void open_with_small_files(void)
+{
+    const struct rlimit limit = {BYTES / 2, BYTES / 2};
+    struct segment *segment;
+    struct error error = {0};
+    bool replaced;
+
+    if (setrlimit(RLIMIT_FSIZE, &limit) != 0)
+        _exit(1);
+    _exit(segment_open(name, cluster, BYTES, &segment, &replaced, &error) == CAIRN_ENOSPC ? 0 : 2);
+}
+
+static void a_limit_of_files_is_an_error_and_no_signal(void **state)
+{
+    struct segment *segment;
+    int status = 0;
+    pid_t child = fork();
+
+    (void)state;
+    assert_true(child >= 0);
+    if (child == 0)
+        open_with_small_files();
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    segment = opened(false);
+    segment_close(segment);
+}
+
 struct seen {
     unsigned count;
     uint64_t bytes;
@@ -631,6 +662,7 @@ int main(void)
         TEST(locks_end_with_their_process),
         TEST(a_forked_child_keeps_no_lock),
         TEST(memory_is_taken_before_it_is_touched),
+        TEST(a_limit_of_files_is_an_error_and_no_signal),
         TEST(broken_ones_are_listed_too),
     };
 
