@@ -3,27 +3,41 @@
 #include "base/error.h"
 #include "rpc/server_internal.h"
 
-/* Memory of a held reply counts for as long as it is there, also when its connection is gone. */
-static void count(struct peer *peer, size_t bytes)
+/* Takes note of the memory that the call's reply lies in. */
+static void count(struct peer *peer, struct rpc_call *call)
 {
-    peer->held += bytes;
-    if (peer->server == NULL) {
+    size_t bytes = call->held.capacity;
+    if (bytes == 0) {
         return;
     }
+    LIST_INSERT_HEAD(&peer->held_calls, call, same_peer);
+    peer->held += bytes;
     peer->server->memory += bytes;
     if (peer->server->memory > peer->server->options.memory_limit) {
         server_sweep_start(peer->server);
     }
 }
 
-static void discount(struct peer *peer, size_t bytes)
+static void discount(struct peer *peer, struct rpc_call *call)
 {
-    CHECK(peer->held >= bytes);
-    peer->held -= bytes;
-    if (peer->server != NULL) {
-        CHECK(peer->server->memory >= bytes);
-        peer->server->memory -= bytes;
+    size_t bytes = call->held.capacity;
+    if (bytes == 0) {
+        return;
     }
+    CHECK(peer->held >= bytes && peer->server->memory >= bytes);
+    LIST_REMOVE(call, same_peer);
+    peer->held -= bytes;
+    peer->server->memory -= bytes;
+}
+
+void server_drop_held(struct peer *peer)
+{
+    struct rpc_call *call;
+    while ((call = LIST_FIRST(&peer->held_calls)) != NULL) {
+        discount(peer, call);
+        buffer_free(&call->held);
+    }
+    CHECK(peer->held == 0);
 }
 
 void rpc_reply_hold(struct rpc_call *call, const void *result)
@@ -36,7 +50,7 @@ void rpc_reply_hold(struct rpc_call *call, const void *result)
         return;
     }
     int rc = server_encode_reply(&call->held, call, result);
-    count(peer, call->held.capacity);
+    count(peer, call);
     if (rc != 0 || server_holds_too_much(peer)) {
         peer_end(peer, CAIRN_ENOMEM);
     }
@@ -47,7 +61,7 @@ void rpc_reply_release(struct rpc_call *call)
     struct peer *peer = call->peer;
     struct buffer *held = &call->held;
     CHECK(call->is_held);
-    discount(peer, held->capacity);
+    discount(peer, call);
     if (peer->server != NULL && !peer->io.ended) {
         server_queue_reply(peer, buffer_append(&peer->io.output, held->data, held->length));
     }

@@ -19,7 +19,8 @@ struct peer {
     bool freed;                /* the connection is: only calls keep the peer */
     bool starved;              /* not read because the server holds too much memory */
     size_t memory;             /* as counted in the server's, but what is held */
-    size_t held;               /* bytes of replies that are made and not released */
+    size_t held;               /* bytes of replies that are made and not released: */
+    LIST_HEAD(, rpc_call) held_calls;
     struct sockaddr_storage address;
     char text[PEER_TEXT_MAX]; /* formatted when first asked for */
 };
@@ -32,6 +33,7 @@ struct rpc_call {
     uint32_t xid;
     bool is_held;       /* answered by rpc_reply_hold */
     struct buffer held; /* that answer as a record; without memory where there is none */
+    LIST_ENTRY(rpc_call) same_peer; /* while it has memory */
 };
 
 struct rpc_server {
@@ -81,6 +83,10 @@ static inline size_t peer_unsent(const struct peer *peer)
 {
     return connection_unsent(&peer->io) + peer->held;
 }
+
+/* server_hold.c: the connection is gone, and what is held for it can never leave: a client that
+ * comes again and again must not make the server keep more than its limits say. */
+void server_drop_held(struct peer *peer);
 
 /* server_dispatch.c: calls. */
 void server_dispatch(struct peer *peer, const struct record *record);

@@ -147,6 +147,7 @@ static void on_freed(struct connection *connection)
     struct rpc_server *server = peer->server;
     TAILQ_REMOVE(&server->peers, peer, entry);
     TAILQ_INSERT_TAIL(&server->gone, peer, entry);
+    server_drop_held(peer);
     CHECK(server->memory >= peer->memory && server->stats.connections > 0);
     server->memory -= peer->memory;
     server->stats.connections--;
