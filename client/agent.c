@@ -138,6 +138,18 @@ static void leave(struct agent *agent)
     tell(agent, "left");
 }
 
+/* Trying again takes all the room there is for a moment, which others may need: not soon. */
+static void await_room(struct agent *agent)
+{
+    uint64_t end_ms = clock_now_ms() + NO_ROOM_MS;
+    uint64_t now_ms = clock_now_ms();
+
+    while (now_ms < end_ms && !shall_leave(agent) && is_current(agent)) {
+        turn(agent, end_ms - now_ms);
+        now_ms = clock_now_ms();
+    }
+}
+
 static void run(struct agent *agent)
 {
     struct segment *segment = agent->host->segment;
@@ -159,7 +171,7 @@ static void run(struct agent *agent)
         }
         segment_unlock_agent(segment);
         if (!served) {
-            turn(agent, NO_ROOM_MS);
+            await_room(agent);
         }
     }
 }
