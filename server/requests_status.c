@@ -26,13 +26,20 @@ static u_int fill_copies(const struct replica *replica, uint64_t now_ms, copy_st
     return replica->follower_count;
 }
 
+/* C7: who waits until hosts have stopped reading is as little of use as one that has just begun. */
+static u_int role_of(const struct node *node, const struct replica *replica, uint64_t now_ms)
+{
+    return replica->role == REPLICA_PRIMARY && node_is_quiet(node, now_ms) ? REPLICA_STARTING
+                                                                           : replica->role;
+}
+
 static partition_status status_of(const struct node *node, uint32_t number, uint64_t now_ms)
 {
     const struct replica *replica = &node->partitions[number].replica;
 
     return (partition_status){
         .partition = number,
-        .role = (u_int)replica->role,
+        .role = role_of(node, replica, now_ms),
         .epoch = replica->seen_epoch,
         .last_index = replica->last.index,
         .commit_index = replica->commit_index,

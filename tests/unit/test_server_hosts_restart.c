@@ -73,6 +73,45 @@ static void nothing_is_told_before_old_leases_have_run_out_C7(void **state)
     side_close(side);
 }
 
+/* Of all partitions, as STATUS says. */
+static void on_status(void *context, int status, const void *result, const struct error *error)
+{
+    struct reply *reply = taken(context, status);
+    const server_report *report = &((const status_result *)result)->status_result_u.report;
+
+    (void)error;
+    assert_int_equal(status, 0);
+    assert_int_equal(report->partitions.partitions_len, PARTITIONS);
+    for (uint32_t i = 0; i < PARTITIONS; i++)
+        assert_int_equal(report->partitions.partitions_val[i].role,
+                         report->partitions.partitions_val[0].role);
+    reply->code = (int)report->partitions.partitions_val[0].role;
+}
+
+static int told_role(struct side *side)
+{
+    status_args args = {.cluster = CLUSTER};
+    struct reply reply;
+
+    start(side->client, &program_server, SERVER_STATUS, &args, on_status, &reply);
+    TURN_UNTIL(side, reply.done);
+    return reply.code;
+}
+
+static void who_waits_is_seen_to_be_starting_C7(void **state)
+{
+    struct side *side = side_open(LONG_MS);
+
+    (void)state;
+    assert_int_equal(told_role(side), REPLICA_PRIMARY);
+    assert_int_equal(open_session(side, CLUSTER, SESSION).code, CACHE_OK);
+    crash_and_open(side, LONG_MS);
+    assert_int_equal(told_role(side), REPLICA_STARTING);
+    node_tick(&side->node, clock_now_ms() + 2 * LONG_MS);
+    assert_int_equal(told_role(side), REPLICA_PRIMARY);
+    side_close(side);
+}
+
 static void who_never_granted_anything_does_not_wait_C7(void **state)
 {
     struct side *side = side_open(LONG_MS);
@@ -164,6 +203,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_told_before_old_leases_have_run_out_C7),
+        cmocka_unit_test(who_waits_is_seen_to_be_starting_C7),
         cmocka_unit_test(who_never_granted_anything_does_not_wait_C7),
         cmocka_unit_test(the_longest_lease_is_on_disk_before_it_is_granted_C7),
         cmocka_unit_test(without_the_record_no_lease_is_granted_C7),
