@@ -5,9 +5,16 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/check.h"
+
+#define TARGET_NAMES "cairn, redis, lmdb, etcd or workload"
+
+enum { OPTIONS_MAX = 64 };
+
 /* The options as given, before they become a plan. */
 struct raw {
-    const char *target, *manager, *redis, *operation, *order, *cache_name, *server;
+    const char *target, *manager, *redis, *lmdb, *etcd, *command, *operation, *order, *cache_name,
+        *server;
     uint64_t get_percent, connections, keys, first_key, key_bytes, value_bytes, seconds, count,
         warm_up;
     uint64_t timeout_ms, seed, scan_limit, redis_wait, processes, batch, rate, cache_bytes;
@@ -23,18 +30,40 @@ static const struct options_usage USAGE = {
               "reached or\nfails.",
 };
 
-static int parse(int argc, char **argv, struct raw *raw, enum options_result *result,
-                 struct error *error)
+/* Copies a table behind the `*count` options at `out`. */
+static void add_options(struct option_spec *out, size_t *count, const struct option_spec *specs,
+                        size_t more)
+{
+    CHECK(*count + more <= OPTIONS_MAX);
+    memcpy(out + *count, specs, more * sizeof(*specs));
+    *count += more;
+}
+
+static void add_store_options(struct raw *raw, struct option_spec *out, size_t *count)
 {
     const struct option_spec specs[] = {
         {"target", OPTION_STRING, &raw->target, .value = "NAME",
-         .help = "cairn or redis (default cairn)"},
+         .help = TARGET_NAMES " (default cairn)"},
         {"manager", OPTION_STRING, &raw->manager, .value = "HOST:PORT,...",
          .help = "Cairn's managers (default 127.0.0.1:3666)"},
         {"redis", OPTION_STRING, &raw->redis, .value = "HOST:PORT",
          .help = "the Redis server (default 127.0.0.1:6379)"},
         {"redis-wait", OPTION_NUMBER, &raw->redis_wait, 0, 16, .value = "N",
          .help = "redis: send WAIT N 0 with each put or delete, and await both (default 0: none)"},
+        {"lmdb", OPTION_STRING, &raw->lmdb, .value = "DIR",
+         .help = "lmdb: its directory, made if it is missing, and left"},
+        {"etcd", OPTION_STRING, &raw->etcd, .value = "HOST:PORT,...",
+         .help = "etcd's members, which connections take in turn (default 127.0.0.1:2379)"},
+        {"command", OPTION_STRING, &raw->command, .value = "COMMAND",
+         .help =
+             "workload: run by sh for each connection, reads and answers workload mode's lines"},
+    };
+    add_options(out, count, specs, sizeof(specs) / sizeof(specs[0]));
+}
+
+static void add_run_options(struct raw *raw, struct option_spec *out, size_t *count)
+{
+    const struct option_spec specs[] = {
         {"operation", OPTION_STRING, &raw->operation, .value = "OP",
          .help = "put, get, mix, scan or delete (default mix)"},
         {"get-percent", OPTION_NUMBER, &raw->get_percent, 0, 100, .value = "N",
@@ -66,6 +95,18 @@ static int parse(int argc, char **argv, struct raw *raw, enum options_result *re
          .help = "operations between two looks at the clock, their keys drawn before (default 1)"},
         {"rate", OPTION_NUMBER, &raw->rate, 0, UINT32_MAX, .value = "N",
          .help = "of operations a second at most, over all connections (default 0: no limit)"},
+        {"timeout", OPTION_NUMBER, &raw->timeout_ms, 1, 3600000, .value = "MS",
+         .help = "of one operation (default 10000)"},
+        {"seed", OPTION_NUMBER, &raw->seed, 0, UINT32_MAX, .value = "N",
+         .help = "of keys and values (default 1)"},
+        {"json", OPTION_FLAG, &raw->json, .help = "print one JSON object"},
+    };
+    add_options(out, count, specs, sizeof(specs) / sizeof(specs[0]));
+}
+
+static void add_cache_options(struct raw *raw, struct option_spec *out, size_t *count)
+{
+    const struct option_spec specs[] = {
         {"cache", OPTION_FLAG, &raw->cache,
          .help = "cairn: read through a cache of this host, made for this run and then removed"},
         {"cache-name", OPTION_STRING, &raw->cache_name, .value = "NAME",
@@ -80,15 +121,20 @@ static int parse(int argc, char **argv, struct raw *raw, enum options_result *re
          .help = "measure nothing: play N hosts' cache agents for --server, as stdin tells"},
         {"server", OPTION_STRING, &raw->server, .value = "HOST:PORT",
          .help = "with --play-hosts: the server, which leads all partitions"},
-        {"timeout", OPTION_NUMBER, &raw->timeout_ms, 1, 3600000, .value = "MS",
-         .help = "of one operation (default 10000)"},
-        {"seed", OPTION_NUMBER, &raw->seed, 0, UINT32_MAX, .value = "N",
-         .help = "of keys and values (default 1)"},
-        {"json", OPTION_FLAG, &raw->json, .help = "print one JSON object"},
     };
+    add_options(out, count, specs, sizeof(specs) / sizeof(specs[0]));
+}
+
+static int parse(int argc, char **argv, struct raw *raw, enum options_result *result,
+                 struct error *error)
+{
+    struct option_spec specs[OPTIONS_MAX];
+    size_t count = 0;
+    add_store_options(raw, specs, &count);
+    add_run_options(raw, specs, &count);
+    add_cache_options(raw, specs, &count);
     int positional = 0;
-    int status = options_parse(&USAGE, specs, sizeof(specs) / sizeof(specs[0]), argc, argv, false,
-                               &positional, result, error);
+    int status = options_parse(&USAGE, specs, count, argc, argv, false, &positional, result, error);
     if (status == 0 && *result == OPTIONS_RUN && positional > 0)
         return error_set(error, CAIRN_EINVAL, "%s: no argument expected", argv[1]);
     return status;
@@ -125,17 +171,34 @@ static int set_order(const struct raw *raw, struct workload *workload, struct er
     return 0;
 }
 
+/* Where the target is; NULL: nobody said. */
+static const char *address_of(const struct raw *raw, const struct target *target)
+{
+    if (target == &target_redis)
+        return raw->redis;
+    if (target == &target_etcd)
+        return raw->etcd;
+    if (target == &target_lmdb)
+        return raw->lmdb;
+    return target == &target_workload ? raw->command : raw->manager;
+}
+
 static int set_target(const struct raw *raw, struct run_plan *plan, struct error *error)
 {
     plan->target = target_find(raw->target);
     if (plan->target == NULL)
-        return error_set(error, CAIRN_EINVAL, "--target %s: none of cairn, redis", raw->target);
+        return error_set(error, CAIRN_EINVAL, "--target %s: not " TARGET_NAMES, raw->target);
     if (plan->place.cache && plan->target->count == NULL)
         return error_set(error, CAIRN_EINVAL, "--cache: %s has none", raw->target);
     if (plan->workload.shares[BENCH_SCAN] > 0 && plan->target->scan == NULL)
         return error_set(error, CAIRN_EINVAL, "--operation scan: %s has no scan in key order",
                          raw->target);
-    plan->place.address = plan->target == &target_redis ? raw->redis : raw->manager;
+    plan->place.address = address_of(raw, plan->target);
+    if (plan->place.address == NULL)
+        return error_set(error, CAIRN_EINVAL, "--target %s needs %s", raw->target,
+                         plan->target == &target_lmdb ? "--lmdb" : "--command");
+    if (plan->target == &target_workload && raw->value_bytes == 0)
+        return error_set(error, CAIRN_EINVAL, "--value-size 0: workload mode has no empty values");
     return 0;
 }
 
@@ -219,6 +282,7 @@ int settings_parse(int argc, char **argv, struct settings *settings, enum option
     struct raw raw = {.target = "cairn",
                       .manager = "127.0.0.1:3666",
                       .redis = "127.0.0.1:6379",
+                      .etcd = "127.0.0.1:2379",
                       .operation = "mix",
                       .order = "uniform",
                       .get_percent = 50,

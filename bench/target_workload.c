@@ -1,5 +1,5 @@
 /* Any program that speaks workload mode as a target: one process for each session, one line for
- * each operation (`cairn --help` tells the lines).
+ * each operation (`man cairn` tells which).
  *
  * Words are printable ASCII without spaces, as this driver's keys and values are. */
 #include <stdlib.h>

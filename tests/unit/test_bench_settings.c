@@ -81,6 +81,31 @@ static void what_is_measured_follows_the_options(void **state)
     assert_int_equal(settings.player.workload.keys, 5);
 }
 
+static void each_target_has_its_place(void **state)
+{
+    static const struct {
+        const char *line, *target, *address;
+    } places[] = {
+        {"--manager a:1,b:2", "cairn", "a:1,b:2"},
+        {"--target redis --redis a:1 --lmdb x", "redis", "a:1"},
+        {"--target lmdb --lmdb some/where", "lmdb", "some/where"},
+        {"--target etcd --etcd a:1,b:2", "etcd", "a:1,b:2"},
+        {"--target etcd", "etcd", "127.0.0.1:2379"},
+        {"--target workload --command cat", "workload", "cat"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        assert_int_equal(parse(places[i].line), 0);
+        assert_string_equal(settings.plan.target->name, places[i].target);
+        assert_string_equal(settings.plan.place.address, places[i].address);
+    }
+    refuse("--target mysql", "--target mysql: not cairn, redis, lmdb, etcd or workload");
+    refuse("--target lmdb", "needs --lmdb");
+    refuse("--target workload", "needs --command");
+    refuse("--target workload --command cat --value-size 0", "--value-size 0");
+    assert_int_equal(parse("--target lmdb --lmdb x --value-size 0 --operation scan"), 0);
+}
+
 static void what_does_not_go_together_is_refused(void **state)
 {
     (void)state;
@@ -102,6 +127,7 @@ int main(void)
         cmocka_unit_test(without_options_half_of_a_mix_is_read_by_calls),
         cmocka_unit_test(a_run_without_a_name_has_a_cache_of_its_own),
         cmocka_unit_test(what_is_measured_follows_the_options),
+        cmocka_unit_test(each_target_has_its_place),
         cmocka_unit_test(what_does_not_go_together_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
