@@ -37,7 +37,8 @@ struct rpc_server_options {     /* 0 takes the default in brackets */
     uint32_t output_limit;      /* [16 MiB] unsent replies, held ones too, per connection: past it,
                                    reading stops */
     uint64_t memory_limit;      /* [512 MiB] input and output bytes over all connections: past it,
-                                   connections that hold most are not read */
+                                   connections that hold most are not read; past twice as much
+                                   those whose replies were to be held are closed */
     uint64_t record_timeout_ms; /* [30000] from a record's first byte to its last */
     uint64_t send_timeout_ms;   /* [30000] without progress while replies wait: closed */
 };

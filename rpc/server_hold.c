@@ -40,6 +40,13 @@ void server_drop_held(struct peer *peer)
     CHECK(peer->held == 0);
 }
 
+/* A connection that is not read past the memory limit has room for one reply first, and nobody sees
+ * it leave: who comes again and again would make the server hold one for each time. */
+static bool is_beyond_bounds(const struct rpc_server *server)
+{
+    return server->memory / 2 > server->options.memory_limit;
+}
+
 void rpc_reply_hold(struct rpc_call *call, const void *result)
 {
     struct peer *peer = call->peer;
@@ -51,7 +58,7 @@ void rpc_reply_hold(struct rpc_call *call, const void *result)
     }
     int rc = server_encode_reply(&call->held, call, result);
     count(peer, call);
-    if (rc != 0 || server_holds_too_much(peer)) {
+    if (rc != 0 || server_holds_too_much(peer) || is_beyond_bounds(peer->server)) {
         peer_end(peer, CAIRN_ENOMEM);
     }
 }

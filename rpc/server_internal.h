@@ -84,7 +84,7 @@ static inline size_t peer_unsent(const struct peer *peer)
     return connection_unsent(&peer->io) + peer->held;
 }
 
-/* server_hold.c: the connection is gone, and what is held for it can never leave: a client that
+/* server_hold.c: the connection has ended, and what is held for it can never leave: a client that
  * comes again and again must not make the server keep more than its limits say. */
 void server_drop_held(struct peer *peer);
 

@@ -134,6 +134,7 @@ static void on_ended(struct connection *connection, int code, int system)
 {
     struct peer *peer = peer_of(connection);
     (void)system;
+    server_drop_held(peer);
     if (code != 0 && code != CAIRN_EIO) {
         peer->server->stats.dropped++;
         struct rpc_call name = {.peer = peer};
@@ -147,7 +148,6 @@ static void on_freed(struct connection *connection)
     struct rpc_server *server = peer->server;
     TAILQ_REMOVE(&server->peers, peer, entry);
     TAILQ_INSERT_TAIL(&server->gone, peer, entry);
-    server_drop_held(peer);
     CHECK(server->memory >= peer->memory && server->stats.connections > 0);
     server->memory -= peer->memory;
     server->stats.connections--;

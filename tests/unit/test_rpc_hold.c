@@ -160,6 +160,31 @@ static void who_makes_the_server_hold_too_much_is_dropped(void **state)
     fixture_close(fixture);
 }
 
+static void the_memory_of_held_replies_has_an_end(void **state)
+{
+    struct rpc_server_options options = {.memory_limit = 100000};
+    struct fixture *fixture = fixture_open(&options);
+    (void)state;
+    int first = call_and_wait(fixture, 1);
+    int second = call_and_wait(fixture, 1);
+    int third = call_and_wait(fixture, 1);
+    hold_large(fixture, 0, 120000);
+    hold_large(fixture, 1, 40000);
+    assert_int_equal(fixture_stats(fixture).dropped, 0);
+    hold_large(fixture, 2, 40000);
+    assert_int_equal(fixture_stats(fixture).dropped, 1);
+    assert_true(raw_is_closed(fixture, third));
+    assert_true(fixture->server->memory < 200000);
+    for (size_t i = 0; i < 3; i++) {
+        rpc_reply_release(fixture->waiting[i]);
+    }
+    RUN_UNTIL(fixture, fixture_stats(fixture).connections == 2);
+    close(first);
+    close(second);
+    close(third);
+    fixture_close(fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -170,6 +195,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test(held_bytes_stop_the_reading_of_calls),
         cmocka_unit_test(who_makes_the_server_hold_too_much_is_dropped),
+        cmocka_unit_test(the_memory_of_held_replies_has_an_end),
     };
     return cmocka_run_group_tests_name("rpc_hold", tests, NULL, NULL);
 }
