@@ -22,7 +22,7 @@ enum {
 };
 
 /* Address space only: the file grows as pages are used. */
-static const size_t MAP_BYTES = (size_t)1 << 36;
+static const size_t MAP_BYTES = (size_t)1 << 35;
 
 struct session {
     MDB_env *env;

@@ -89,7 +89,7 @@ static int spawn(struct program *program, const int child[2])
 int program_start(struct program *program, const char *command, uint64_t timeout_ms,
                   struct error *error)
 {
-    int child[2], ours[2];
+    int child[2] = {-1, -1}, ours[2] = {-1, -1};
     *program = (struct program){.command = command, .timeout_ms = timeout_ms, .to = -1, .from = -1};
     int failure = make_pipes(child, ours);
     if (failure == 0) {
