@@ -89,6 +89,7 @@ int cli_cache_open(struct cli *cli, const char *command, struct segment **segmen
     struct error error = {0};
     char path[SEGMENT_PATH_MAX];
     uint64_t cluster = 0;
+    uint64_t bytes = cli->options.cache_bytes; /* of what replaces one that cannot be used */
     bool replaced = false;
 
     if (segment_find(name_of(cli), host_managers_hash(cli->options.managers), segment) ==
@@ -102,8 +103,8 @@ int cli_cache_open(struct cli *cli, const char *command, struct segment **segmen
     if (!find_path(cli, cluster, path)) {
         return none(cli, command, cluster);
     }
-    if (segment_open(name_of(cli), cluster, CACHE_BYTES_DEFAULT, segment, &replaced, &error) !=
-        CAIRN_OK) {
+    bytes = bytes == 0 ? CACHE_BYTES_DEFAULT : bytes;
+    if (segment_open(name_of(cli), cluster, bytes, segment, &replaced, &error) != CAIRN_OK) {
         return cli_error(CLI_INVALID, "%s: %s", command, error.message);
     }
     return CLI_DONE;

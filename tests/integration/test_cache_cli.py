@@ -232,6 +232,12 @@ class Options(CacheCliTest):
         self.expect(self.c.cli("--cache-size", "32M", "get", "k"), 1)
         self.assertEqual(16 << 20, self.stat()["bytes"])
 
+    def test_what_stat_replaces_has_the_size_asked_for(self):
+        self.start()
+        with open(self.stat()["path"], "r+b") as file:
+            file.write(bytes(4096))
+        self.assertEqual(8 << 20, self.stat()["bytes"])
+
     def test_size_0_and_no_cache_make_none(self):
         self.start()
         self.expect(self.c.cli("cache", "unlink"), 0)
