@@ -16,6 +16,9 @@ static const rpc_handler handlers[] = {
     [SERVER_RETIRE] = request_retire,
 };
 
+const struct refusal requests_abandoned = {.status = SERVER_STARTING,
+                                           .message = "the partition stops on this server"};
+
 struct rpc_service requests_service(struct node *node)
 {
     CHECK(program_server.procedure_count == sizeof handlers / sizeof handlers[0]);

@@ -40,6 +40,10 @@ struct refusal {
     struct telling telling;   /* what a result says that is no success */
 };
 
+/* Of what waited for the log, in vain: to be told unless requests_serves knows better. Nothing
+ * waits anew then, for nobody would answer it. */
+extern const struct refusal requests_abandoned;
+
 /* Answers procedure `number` of the program with a refusal. */
 void requests_refuse(struct node *node, struct rpc_call *call, uint32_t number,
                      const struct refusal *refusal);

@@ -33,10 +33,16 @@ static void answer_after_tick(struct waiter *base, const struct entry *entry,
                               const struct outcome *outcome)
 {
     struct get_waiter *waiter = (struct get_waiter *)base;
+    const struct get *get = &waiter->get;
+    struct refusal refusal = requests_abandoned;
 
     (void)entry;
-    (void)outcome; /* without an outcome the partition is no longer served, as the check finds */
-    answer_get(&waiter->get);
+    if (outcome != NULL) {
+        answer_get(&waiter->get);
+    } else {
+        (void)requests_serves(get->node, get->partition, clock_now_ms(), &refusal);
+        requests_refuse(get->node, get->call, SERVER_GET, &refusal);
+    }
     free(waiter);
 }
 

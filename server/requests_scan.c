@@ -32,6 +32,7 @@ struct scan_waiter {
 };
 
 static void answer_scan(struct node *node, struct rpc_call *call, const scan_args *args);
+static bool serves_all(const struct node *node, const scan_args *args, struct refusal *refusal);
 
 /* --- waiting for log time (S2) -----------------------------------------------------------------
  */
@@ -83,10 +84,15 @@ static void scan_after_tick(struct waiter *base, const struct entry *entry,
                             const struct outcome *outcome)
 {
     struct scan_waiter *waiter = (struct scan_waiter *)base;
+    struct refusal refusal = requests_abandoned;
 
     (void)entry;
-    (void)outcome; /* the scan finds out itself whether the partitions are still served */
-    answer_scan(waiter->node, waiter->call, &waiter->args);
+    if (outcome != NULL) { /* the scan finds out itself whether the others are still served */
+        answer_scan(waiter->node, waiter->call, &waiter->args);
+    } else {
+        (void)serves_all(waiter->node, &waiter->args, &refusal);
+        requests_refuse(waiter->node, waiter->call, SERVER_SCAN, &refusal);
+    }
     scan_waiter_free(waiter);
 }
 
