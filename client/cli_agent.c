@@ -30,7 +30,6 @@ static int run_agent(const struct cli *cli, uint64_t cluster)
                          cluster);
     }
     int status = host_run_agent(host, cli_signal_flag());
-    host_release(host);
     if (status != CAIRN_OK) {
         return cli_error(CLI_INVALID, "agent: %s", cairn_strerror(status));
     }

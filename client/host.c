@@ -328,12 +328,20 @@ void host_want_agent(struct host *host)
 
 int host_run_agent(struct host *host, const volatile int *stop)
 {
-    const struct host_options options = {host->managers, host->name, host->bytes};
-    struct host *current = NULL;
+    char name[SEGMENT_NAME_LIMIT + 1];
+    char *managers = strdup(host->managers);
+    const struct host_options options = {managers, name, host->bytes};
+    const uint64_t cluster = host->cluster;
+    struct host *current = host;
 
+    memcpy(name, host->name, sizeof(name));
+    if (managers == NULL) {
+        host_release(host);
+        return CAIRN_ENOMEM;
+    }
     while (!*stop) {
         if (current == NULL) {
-            current = host_get(&options, host->cluster);
+            current = host_get(&options, cluster);
         }
         struct agent *agent = current == NULL ? NULL : claim_agent(current);
         if (agent != NULL) {
@@ -342,7 +350,7 @@ int host_run_agent(struct host *host, const volatile int *stop)
         } else {
             clock_sleep_ms(STOP_LOOK_MS);
         }
-        /* Replaced or unlinked: the next one may be another. */
+        /* Replaced or unlinked: the next one may be another, and this one's memory shall go. */
         if (current != NULL && !host_is_current(current, clock_now_ms())) {
             host_release(current);
             current = NULL;
@@ -351,5 +359,6 @@ int host_run_agent(struct host *host, const volatile int *stop)
     if (current != NULL) {
         host_release(current);
     }
+    free(managers);
     return CAIRN_OK;
 }

@@ -43,7 +43,7 @@ bool host_is_current(struct host *host, uint64_t now_ms);
  * the host's agent when there is none. */
 void host_want_agent(struct host *host);
 /* Runs the agent in the calling thread until `*stop` is set, looked at every 50 ms. Blocks while
- * another process is the agent. For `cairn agent`. */
+ * another process is the agent. Releases the host, also on failure (CAIRN_ENOMEM). */
 int host_run_agent(struct host *host, const volatile int *stop);
 
 #endif

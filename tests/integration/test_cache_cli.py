@@ -307,6 +307,17 @@ class Agent(CacheCliTest):
         self.assertEqual(agents + 1, self.stat()["agents"])
         second.stop()
 
+    def test_the_memory_of_an_unlinked_cache_is_given_back(self):
+        self.start()
+        agent = self.agent()
+        self.wait_agent()
+        for _ in range(2):
+            self.expect(self.c.cli("cache", "unlink"), 0)
+            wait_until(self.c.segments, "the agent makes another one")
+            self.wait_agent()
+            self.assertEqual(self.c.segments(), mapped_segments(agent.process.pid))
+        agent.stop()
+
     def test_it_waits_for_the_manager_unless_it_is_given_a_time(self):
         self.start(start=False)
         agent = self.agent()
@@ -324,6 +335,12 @@ class Agent(CacheCliTest):
         wait_until(lambda: caught(agent.process.pid), "it catches signals")
         agent.stop()
         self.assertEqual("", agent.log())
+
+
+def mapped_segments(pid):
+    """Files of shared caches that the process has mapped; of one without a name it ends in (deleted)."""
+    with open(f"/proc/{pid}/maps", encoding="ascii") as file:
+        return sorted(line.split(maxsplit=5)[5].strip() for line in file if "/dev/shm/cairn-" in line)
 
 
 def caught(pid):
