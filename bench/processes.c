@@ -77,6 +77,10 @@ static struct run_plan plan_of(const struct run_plan *plan, const struct process
     mine.seed = plan->seed * PROCESSES_MAX + index;
     mine.operations =
         plan->operations / processes->count + (index < plan->operations % processes->count);
+    mine.processes = processes->count;
+    mine.process = index;
+    if (index > 0)
+        mine.progress = NULL;
     if (processes->separate_caches)
         mine.place.cache_name = cache_name;
     return mine;

@@ -1,33 +1,72 @@
 /* Parses and checks cairn-bench's options. */
 #include "bench/settings.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/check.h"
+#include "bench/settings_ycsb.h"
 
 #define TARGET_NAMES "cairn, redis, lmdb, etcd or workload"
 
 enum { OPTIONS_MAX = 64 };
 
+/* Options of which it matters whether they were given. */
+enum given {
+    GIVEN_OPERATION,
+    GIVEN_GET_PERCENT,
+    GIVEN_ORDER,
+    GIVEN_KEY_SIZE,
+    GIVEN_BATCH,
+    GIVEN_NO_LOAD,
+    GIVEN_CONNECTIONS,
+    GIVEN_KEYS,
+    GIVEN_FIRST_KEY,
+    GIVEN_VALUE_SIZE,
+    GIVEN_SCAN_LIMIT,
+    GIVEN_SECONDS,
+    GIVEN_COUNT,
+    GIVEN_WARM_UP,
+    GIVEN_RATE,
+    GIVEN_STATUS,
+    GIVEN_OPTIONS
+};
+
 /* The options as given, before they become a plan. */
 struct raw {
     const char *target, *manager, *redis, *lmdb, *etcd, *command, *operation, *order, *cache_name,
-        *server;
+        *server, *workload;
     uint64_t get_percent, connections, keys, first_key, key_bytes, value_bytes, seconds, count,
         warm_up;
     uint64_t timeout_ms, seed, scan_limit, redis_wait, processes, batch, rate, cache_bytes;
     uint64_t play_hosts;
-    bool no_load, json, cache, no_agent, separate_caches;
+    uint64_t status;
+    bool no_load, json, cache, no_agent, separate_caches, progress;
+    bool given[GIVEN_OPTIONS];
+    enum ycsb_phase phase;
+    struct ycsb_words words;
 };
 
 static const struct options_usage USAGE = {
     .program = "cairn-bench",
-    .summary = "Measures a store: each of N connections has one operation outstanding.",
-    .epilog = "Reads need keys: without --no-load all keys are written before the measurement, "
-              "unless\nonly puts are measured. Exit 0; 2 for bad options or a store that cannot be "
-              "reached or\nfails.",
+    .summary = "Measures a store: each of N connections has one operation outstanding.\n\n"
+               "  cairn-bench [OPTION...]      what the options say\n"
+               "  cairn-bench load [OPTION...] [-P FILE] [-p NAME=VALUE]   YCSB: insert records\n"
+               "  cairn-bench run  [OPTION...] [-P FILE] [-p NAME=VALUE]   YCSB: its operations",
+    .epilog =
+        "Reads need keys: without --no-load all keys are written before the measurement, "
+        "unless\nonly puts are measured. With --rate, latencies are also counted from the "
+        "time when an\noperation should have begun.\n\n"
+        "load and run take YCSB's properties from --workload, from files (-P) and one by one "
+        "(-p);\nlater ones win, and what options say wins over all: --keys is recordcount, "
+        "--count\noperationcount, --seconds maxexecutiontime, --connections threadcount, "
+        "--rate target,\n--first-key insertstart, --value-size fieldlength with one field, "
+        "--scan-limit\nmaxscanlength. A record is one value of fieldcount * fieldlength bytes "
+        "(1 * 100). YCSB's\n-threads N, -target N, -s and -t are understood.\n\n"
+        "Exit 0; 2 for bad options or a store that cannot be reached or fails; 130 after "
+        "Ctrl-C,\nwith what was measured until then.",
 };
 
 /* Copies a table behind the `*count` options at `out`. */
@@ -65,41 +104,53 @@ static void add_run_options(struct raw *raw, struct option_spec *out, size_t *co
 {
     const struct option_spec specs[] = {
         {"operation", OPTION_STRING, &raw->operation, .value = "OP",
+         .given = &raw->given[GIVEN_OPERATION],
          .help = "put, get, mix, scan or delete (default mix)"},
         {"get-percent", OPTION_NUMBER, &raw->get_percent, 0, 100, .value = "N",
+         .given = &raw->given[GIVEN_GET_PERCENT],
          .help = "of mix: share of gets, the rest are puts (default 50)"},
         {"connections", OPTION_NUMBER, &raw->connections, 1, RUN_CONNECTIONS_MAX, .value = "N",
-         .help = "default 1"},
+         .given = &raw->given[GIVEN_CONNECTIONS], .help = "default 1"},
         {"keys", OPTION_NUMBER, &raw->keys, 1, UINT64_C(1) << 40, .value = "N",
-         .help = "number of keys (default 100000)"},
+         .given = &raw->given[GIVEN_KEYS], .help = "number of keys (default 100000)"},
         {"first-key", OPTION_NUMBER, &raw->first_key, 0, UINT64_C(1) << 40, .value = "N",
-         .help = "of them (default 0)"},
+         .given = &raw->given[GIVEN_FIRST_KEY], .help = "of them (default 0)"},
         {"key-size", OPTION_NUMBER, &raw->key_bytes, BENCH_KEY_MIN, BENCH_KEY_MAX, .value = "BYTES",
-         .help = "default 16"},
+         .given = &raw->given[GIVEN_KEY_SIZE], .help = "default 16"},
         {"value-size", OPTION_BYTES, &raw->value_bytes, 0, 1 << 20, .value = "BYTES",
-         .help = "default 100"},
-        {"order", OPTION_STRING, &raw->order, .value = "ORDER",
+         .given = &raw->given[GIVEN_VALUE_SIZE], .help = "default 100"},
+        {"order", OPTION_STRING, &raw->order, .value = "ORDER", .given = &raw->given[GIVEN_ORDER],
          .help = "of keys: uniform, sequential, or zipfian (0.99) (default uniform)"},
         {"scan-limit", OPTION_NUMBER, &raw->scan_limit, 1, 100000, .value = "N",
-         .help = "pairs of a scan (default 50)"},
+         .given = &raw->given[GIVEN_SCAN_LIMIT], .help = "pairs of a scan (default 50)"},
         {"seconds", OPTION_NUMBER, &raw->seconds, 1, 86400, .value = "N",
-         .help = "length of the measurement (default 10)"},
+         .given = &raw->given[GIVEN_SECONDS], .help = "length of the measurement (default 10)"},
         {"count", OPTION_NUMBER, &raw->count, 1, UINT64_C(1) << 40, .value = "N",
-         .help = "measure this many operations instead"},
+         .given = &raw->given[GIVEN_COUNT], .help = "measure this many operations instead"},
         {"warm-up", OPTION_NUMBER, &raw->warm_up, 0, 3600, .value = "SECONDS",
-         .help = "before the measurement (default 1)"},
-        {"no-load", OPTION_FLAG, &raw->no_load, .help = "do not write all keys first"},
+         .given = &raw->given[GIVEN_WARM_UP], .help = "before the measurement (default 1)"},
+        {"no-load", OPTION_FLAG, &raw->no_load, .given = &raw->given[GIVEN_NO_LOAD],
+         .help = "do not write all keys first"},
         {"processes", OPTION_NUMBER, &raw->processes, 1, PROCESSES_MAX, .value = "N",
          .help = "that begin together, each with its connections (default 1)"},
         {"batch", OPTION_NUMBER, &raw->batch, 1, RUN_BATCH_MAX, .value = "N",
+         .given = &raw->given[GIVEN_BATCH],
          .help = "operations between two looks at the clock, their keys drawn before (default 1)"},
         {"rate", OPTION_NUMBER, &raw->rate, 0, UINT32_MAX, .value = "N",
+         .given = &raw->given[GIVEN_RATE],
          .help = "of operations a second at most, over all connections (default 0: no limit)"},
         {"timeout", OPTION_NUMBER, &raw->timeout_ms, 1, 3600000, .value = "MS",
          .help = "of one operation (default 10000)"},
         {"seed", OPTION_NUMBER, &raw->seed, 0, UINT32_MAX, .value = "N",
          .help = "of keys and values (default 1)"},
         {"json", OPTION_FLAG, &raw->json, .help = "print one JSON object"},
+        {"progress", OPTION_FLAG, &raw->progress,
+         .help = "tell how far it is on stderr, even if that is no terminal"},
+        {"status", OPTION_NUMBER, &raw->status, 1, 3600, .value = "SECONDS",
+         .given = &raw->given[GIVEN_STATUS],
+         .help = "from one word of progress to the next (default 1)"},
+        {"workload", OPTION_STRING, &raw->workload, .value = "NAME",
+         .help = "of load and run: YCSB's core workload a, b, c, d, e or f"},
     };
     add_options(out, count, specs, sizeof(specs) / sizeof(specs[0]));
 }
@@ -148,7 +199,7 @@ static int set_shares(const struct raw *raw, struct workload *workload, struct e
         workload->shares[BENCH_PUT] = 100 - (unsigned)raw->get_percent;
         return 0;
     }
-    for (int i = 0; i < BENCH_OPERATIONS; i++) {
+    for (int i = 0; i <= BENCH_REMOVE; i++) {
         if (strcmp(raw->operation, operation_name((enum bench_operation)i)) == 0) {
             workload->shares[i] = 100;
             return 0;
@@ -191,13 +242,14 @@ static int set_target(const struct raw *raw, struct run_plan *plan, struct error
     if (plan->place.cache && plan->target->count == NULL)
         return error_set(error, CAIRN_EINVAL, "--cache: %s has none", raw->target);
     if (plan->workload.shares[BENCH_SCAN] > 0 && plan->target->scan == NULL)
-        return error_set(error, CAIRN_EINVAL, "--operation scan: %s has no scan in key order",
+        return error_set(error, CAIRN_EINVAL, "%s: %s has no scan in key order",
+                         raw->phase == YCSB_NONE ? "--operation scan" : "property scanproportion",
                          raw->target);
     plan->place.address = address_of(raw, plan->target);
     if (plan->place.address == NULL)
         return error_set(error, CAIRN_EINVAL, "--target %s needs %s", raw->target,
                          plan->target == &target_lmdb ? "--lmdb" : "--command");
-    if (plan->target == &target_workload && raw->value_bytes == 0)
+    if (plan->target == &target_workload && plan->workload.value_bytes == 0)
         return error_set(error, CAIRN_EINVAL, "--value-size 0: workload mode has no empty values");
     return 0;
 }
@@ -206,13 +258,12 @@ static int set_target(const struct raw *raw, struct run_plan *plan, struct error
 static int check(const struct raw *raw, struct error *error)
 {
     bool mixed = strcmp(raw->operation, "mix") == 0;
+    if (raw->phase == YCSB_NONE && raw->workload != NULL)
+        return error_set(error, CAIRN_EINVAL, "--workload: only of load and run");
     if (raw->batch > 1 && (mixed || strcmp(raw->order, "sequential") == 0))
         return error_set(error, CAIRN_EINVAL,
                          "--batch %llu: not of a mix, and not of keys in sequence",
                          (unsigned long long)raw->batch);
-    if (raw->count > 0 && raw->count < raw->processes)
-        return error_set(error, CAIRN_EINVAL, "--count %llu: less than one for each process",
-                         (unsigned long long)raw->count);
     if (!raw->cache && (raw->cache_name != NULL || raw->separate_caches || raw->no_agent))
         return error_set(error, CAIRN_EINVAL, "options of a cache without --cache");
     if (raw->separate_caches && raw->cache_name == NULL)
@@ -249,9 +300,96 @@ static void set_extent(const struct raw *raw, struct settings *settings)
     plan->batch = (uint32_t)raw->batch;
     plan->rate = raw->rate;
     plan->warm_up_ms = raw->warm_up * 1000;
-    plan->measure_ms = raw->seconds * 1000;
+    plan->measure_ms = raw->count > 0 ? 0 : raw->seconds * 1000;
     plan->operations = raw->count;
     plan->seed = raw->seed;
+}
+
+/* What the options say in a workload of YCSB's. */
+static int add_given(const struct raw *raw, struct properties *properties, struct error *error)
+{
+    const struct {
+        enum given given;
+        const char *property;
+        uint64_t value;
+    } list[] = {
+        {GIVEN_CONNECTIONS, "threadcount", raw->connections},
+        {GIVEN_KEYS, "recordcount", raw->keys},
+        {GIVEN_FIRST_KEY, "insertstart", raw->first_key},
+        {GIVEN_VALUE_SIZE, "fieldcount", 1},
+        {GIVEN_VALUE_SIZE, "fieldlength", raw->value_bytes},
+        {GIVEN_SCAN_LIMIT, "maxscanlength", raw->scan_limit},
+        {GIVEN_SECONDS, "operationcount", 0},
+        {GIVEN_SECONDS, "maxexecutiontime", raw->seconds},
+        {GIVEN_COUNT, "operationcount", raw->count},
+        {GIVEN_RATE, "target", raw->rate},
+        {GIVEN_STATUS, "status.interval", raw->status},
+    };
+    char text[32];
+    int status = 0;
+    for (size_t i = 0; i < sizeof(list) / sizeof(list[0]) && status == 0; i++) {
+        if (!raw->given[list[i].given])
+            continue;
+        snprintf(text, sizeof(text), "%" PRIu64, list[i].value);
+        status = properties_set(properties, list[i].property, text, error);
+    }
+    return status;
+}
+
+static int refuse_given(const struct raw *raw, struct error *error)
+{
+    static const struct {
+        enum given given;
+        const char *option, *instead;
+    } list[] = {
+        {GIVEN_OPERATION, "operation", "-p readproportion=... and the others"},
+        {GIVEN_GET_PERCENT, "get-percent", "-p readproportion=... and the others"},
+        {GIVEN_ORDER, "order", "-p requestdistribution=..."},
+        {GIVEN_KEY_SIZE, "key-size", "-p keyprefix=... and zeropadding"},
+        {GIVEN_BATCH, "batch", "cairn-bench without load or run"},
+        {GIVEN_NO_LOAD, "no-load", "run, which never loads"},
+    };
+    for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
+        if (raw->given[list[i].given])
+            return error_set(error, CAIRN_EINVAL, "--%s: not of load and run; use %s",
+                             list[i].option, list[i].instead);
+    if (raw->play_hosts > 0)
+        return error_set(error, CAIRN_EINVAL, "--play-hosts: not of load and run");
+    return 0;
+}
+
+/* The plan of load and run. */
+static int set_phase(const struct raw *raw, struct settings *settings, struct error *error)
+{
+    struct run_plan *plan = &settings->plan;
+    uint64_t seconds = raw->status;
+    int status = refuse_given(raw, error);
+    settings->phase = raw->phase;
+    settings->workload = raw->workload;
+    if (status == 0)
+        status = ycsb_read_words(&raw->words, raw->workload, &settings->properties, error);
+    if (status == 0)
+        status = add_given(raw, &settings->properties, error);
+    if (status == 0)
+        status = ycsb_plan(&settings->properties, raw->phase, plan, error);
+    if (status == 0)
+        status =
+            properties_number(&settings->properties, "status.interval", 1, 3600, &seconds, error);
+    settings->status_ms = seconds * 1000;
+    /* What is counted is all there is, unless a warm-up is asked for. */
+    if (raw->phase == YCSB_LOAD || (plan->operations > 0 && !raw->given[GIVEN_WARM_UP]))
+        plan->warm_up_ms = 0;
+    return status;
+}
+
+static int set_options(const struct raw *raw, struct settings *settings, struct error *error)
+{
+    struct workload *workload = &settings->plan.workload;
+    int status = set_shares(raw, workload, error);
+    if (status == 0)
+        status = set_order(raw, workload, error);
+    settings->load = !raw->no_load && workload->shares[BENCH_PUT] < 100;
+    return status;
 }
 
 static int make_plan(const struct raw *raw, struct settings *settings, struct error *error)
@@ -259,20 +397,23 @@ static int make_plan(const struct raw *raw, struct settings *settings, struct er
     struct run_plan *plan = &settings->plan;
     memset(settings, 0, sizeof(*settings));
     settings->json = raw->json;
+    settings->progress = raw->progress || raw->words.progress;
+    settings->status_ms = raw->status * 1000;
     set_place(raw, settings);
     set_extent(raw, settings);
     int status = check(raw, error);
     if (status == 0)
-        status = set_shares(raw, &plan->workload, error);
-    if (status == 0)
-        status = set_order(raw, &plan->workload, error);
+        status = raw->phase == YCSB_NONE ? set_options(raw, settings, error)
+                                         : set_phase(raw, settings, error);
     if (status == 0)
         status = set_target(raw, plan, error);
+    if (status == 0 && plan->operations > 0 && plan->operations < raw->processes)
+        status = error_set(error, CAIRN_EINVAL, "--count %llu: less than one for each process",
+                           (unsigned long long)plan->operations);
     if (status == 0)
         status = workload_prepare(&plan->workload, error);
     settings->player =
         (struct player_options){raw->server, (uint32_t)raw->play_hosts, plan->workload};
-    settings->load = !raw->no_load && plan->workload.shares[BENCH_PUT] < 100;
     return status;
 }
 
@@ -296,8 +437,11 @@ int settings_parse(int argc, char **argv, struct settings *settings, enum option
                       .seed = 1,
                       .processes = 1,
                       .batch = 1,
-                      .scan_limit = 50};
-    int status = parse(argc, argv, &raw, result, error);
+                      .scan_limit = 50,
+                      .status = 1};
+    int status = ycsb_take_words(&argc, argv, &raw.phase, &raw.words, error);
+    if (status == 0)
+        status = parse(argc, argv, &raw, result, error);
     if (status == 0 && *result == OPTIONS_RUN)
         status = make_plan(&raw, settings, error);
     return status;

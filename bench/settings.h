@@ -8,7 +8,9 @@
 #include "base/options.h"
 #include "bench/player.h"
 #include "bench/processes.h"
+#include "bench/properties.h"
 #include "bench/runner.h"
+#include "bench/ycsb.h"
 
 enum { SETTINGS_NAME_SIZE = 33 };
 
@@ -19,6 +21,13 @@ struct settings {
     char own_name[SETTINGS_NAME_SIZE]; /* of a cache for this run alone; "": there is none */
     bool load;                         /* write all keys before */
     bool json;
+    bool progress;      /* tell it also where nobody looks */
+    uint64_t status_ms; /* from one word of progress to the next */
+    /* YCSB_NONE: options say what is measured; else these properties, and what options say of
+     * them. */
+    enum ycsb_phase phase;
+    struct properties properties;
+    const char *workload; /* of --workload; NULL if not given */
 };
 
 /* Parses and checks. 0, or CAIRN_EINVAL with the message. */

@@ -18,6 +18,8 @@ struct run {
     struct values values;
     atomic_int phase;
     atomic_bool failed;
+    _Atomic uint32_t working;  /* threads that have not ended */
+    uint64_t begun_ns;         /* of a run at a rate: when its first operation is due */
     _Atomic uint64_t sequence; /* operations started, for the order of keys */
     _Atomic uint64_t claimed;  /* measured operations started */
     struct gate gate;          /* passed by all when all are connected */
@@ -28,17 +30,20 @@ struct worker {
     pthread_t thread;
     struct session *session;
     struct random random;
-    char *drawn;              /* of a run in batches: RUN_DRAWN keys, one after the other; owned */
-    uint64_t next;            /* of them */
-    uint64_t begun_ns, paced; /* of a run at a rate: its start, operations since */
-    struct histogram latency_ns[BENCH_OPERATIONS];
+    char *drawn;            /* of a run in batches: RUN_DRAWN keys, one after the other; owned */
+    uint64_t next;          /* of them */
+    uint32_t index;         /* of the run's workers */
+    uint64_t paced, due_ns; /* of a run at a rate: operations so far, when this one is due */
+    /* Of the kinds that the workload measures; the others are not even touched. */
+    struct histogram latency_ns[BENCH_OPERATIONS], intended_ns[BENCH_OPERATIONS];
     uint64_t operations[BENCH_OPERATIONS];
+    _Atomic uint64_t finished; /* written by its thread alone */
     uint64_t executed, missing;
     uint64_t last_end_ns;
     struct error error;
 };
 
-/* Number `index` of the run's. */
+/* Number `index` of the run's; zeroed. */
 void worker_init(struct worker *worker, struct run *run, uint32_t index);
 /* The thread: opens its session, passes the gate, works until told to stop. */
 void *worker_main(void *worker);

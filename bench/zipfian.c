@@ -26,10 +26,17 @@ static double integral_inverse(const struct zipfian *zipfian, double area)
 void zipfian_init(struct zipfian *zipfian, uint64_t count, double exponent)
 {
     CHECK(count >= 1 && exponent > 0 && fabs(exponent - 1) > 1e-6);
-    *zipfian = (struct zipfian){.count = count, .exponent = exponent};
+    *zipfian = (struct zipfian){.exponent = exponent};
     zipfian->low = integral(zipfian, 1.5) - 1;
-    zipfian->high = integral(zipfian, (double)count + 0.5);
     zipfian->certain = 2 - integral_inverse(zipfian, integral(zipfian, 2.5) - density(zipfian, 2));
+    zipfian_resize(zipfian, count);
+}
+
+void zipfian_resize(struct zipfian *zipfian, uint64_t count)
+{
+    CHECK(count >= 1);
+    zipfian->count = count;
+    zipfian->high = integral(zipfian, (double)count + 0.5);
 }
 
 uint64_t zipfian_draw(const struct zipfian *zipfian, struct random *random)

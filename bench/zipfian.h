@@ -19,6 +19,8 @@ struct zipfian {
 
 /* `count` at least 1; `exponent` above 0 and other than 1. */
 void zipfian_init(struct zipfian *zipfian, uint64_t count, double exponent);
+/* The same law with another count, at least 1: cheaper than to begin anew. */
+void zipfian_resize(struct zipfian *zipfian, uint64_t count);
 /* In [0, count). */
 uint64_t zipfian_draw(const struct zipfian *zipfian, struct random *random);
 
