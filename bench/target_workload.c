@@ -122,8 +122,9 @@ static int get(struct session *session, struct bytes key, bool *found, struct er
     return status;
 }
 
-/* Workload mode's SCAN takes the last key, not a limit. The keys of a workload are numbered: the
- * one `limit - 1` further on ends the scan. Writes it into `out`, of the key's length. */
+/* Workload mode's SCAN takes the last key, not a limit. Of keys that end in their number, all of
+ * one length, the one `limit - 1` further on ends the scan; of others as many pairs as there happen
+ * to be. Writes it into `out`, of the key's length. */
 static void last_key(struct bytes from, size_t limit, char *out)
 {
     size_t more = limit > 0 ? limit - 1 : 0, at = from.length;

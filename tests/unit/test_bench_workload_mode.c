@@ -132,10 +132,10 @@ static void a_scan_ends_at_the_key_so_many_numbers_on(void **state)
         {"k9990", 50, "SCAN k9990 k9999"},
         {"key", 50, "SCAN key key"},
     };
-    struct session *session =
-        open_with(command_of("[ $verb = STOP ] || { echo $verb $key $value BEGIN; echo '  k1 v'; "
-                             "echo '  k2 v'; echo SCAN END; }"),
-                  LONG_MS);
+    struct session *session = open_with(
+        command_of("[ $verb = STOP ] || printf '%s %s %s BEGIN\\n  k1 v\\n  k2 v\\nSCAN END\\n' "
+                   "$verb $key $value"),
+        LONG_MS);
     char lines[FILE_SIZE], *line = lines;
 
     (void)state;
@@ -279,23 +279,63 @@ static void a_program_that_does_not_stop_is_ended_with_all_it_started(void **sta
     assert_all_ended(2);
 }
 
-static void a_program_does_not_hold_anothers_pipes(void **state)
+static void a_program_sees_the_end_of_its_input_though_others_run(void **state)
 {
-    struct session *first = open_with(command_of(ANSWER_ALL), LONG_MS);
-    struct session *second =
-        open_with(command_of(ANSWER_ALL "; [ $verb != PUT ] || exit 3"), LONG_MS);
-    struct session *third = open_with(command_of(ANSWER_ALL), LONG_MS);
+    struct session *first =
+        open_with(command_of("true; done; echo ended >>lines; while false; do :"), LONG_MS);
+    struct session *second = open_with(command_of(ANSWER_ALL), LONG_MS);
+    char lines[FILE_SIZE];
+
+    (void)state;
+    target_workload.close(first);
+    read_file("lines", lines);
+    assert_string_equal(lines, "STOP  \nended\n");
+    target_workload.close(second);
+    assert_all_ended(2);
+}
+
+static void a_program_does_not_inherit_that_broken_pipes_are_ignored(void **state)
+{
+    struct error error = {0};
+
+    (void)state;
+    assert_int_equal(put_answered("sh -c 'kill -13 $$' && echo PUT a ignored || echo PUT a found",
+                                  LONG_MS, &error),
+                     0);
+}
+
+static void a_program_that_does_not_read_is_an_error(void **state)
+{
+    enum { LENGTH = 1 << 20 };
+    const struct target_place place = {.address = "read line; echo 'GET ? null'; exec sleep 1000",
+                                       .timeout_ms = SHORT_MS};
+    struct session *session;
+    struct error error = {0};
+    char *value = malloc(LENGTH);
+
+    (void)state;
+    assert_non_null(value);
+    memset(value, 'v', LENGTH);
+    /* The first answer may take longer than so short a time: then that is the error. */
+    int status = target_workload.open(&place, &session, &error);
+    if (status == 0) {
+        status = target_workload.put(session, text("k"), (struct bytes){value, LENGTH}, &error);
+        target_workload.close(session);
+    }
+    assert_int_equal(status, CAIRN_ETIMEDOUT);
+    free(value);
+}
+
+static void the_answer_for_a_longer_key_is_not_taken(void **state)
+{
+    struct session *session = open_with(command_of("echo GET ab null"), LONG_MS);
     struct error error = {0};
     bool found;
 
     (void)state;
-    assert_int_equal(target_workload.put(second, text("a"), text("1"), &error), 0);
-    assert_int_equal(target_workload.get(second, text("a"), &found, &error), CAIRN_EUNAVAILABLE);
-    assert_non_null(strstr(error.message, "ended with status 3"));
-    target_workload.close(first);
-    target_workload.close(second);
-    target_workload.close(third);
-    assert_all_ended(3);
+    assert_int_equal(target_workload.get(session, text("a"), &found, &error), CAIRN_EPROTO);
+    assert_non_null(strstr(error.message, "GET ab null"));
+    target_workload.close(session);
 }
 
 int main(void)
@@ -311,7 +351,10 @@ int main(void)
         TEST(a_program_that_ends_is_noticed_with_its_status),
         TEST(a_command_that_does_not_exist_is_an_error),
         TEST(a_program_that_does_not_stop_is_ended_with_all_it_started),
-        TEST(a_program_does_not_hold_anothers_pipes),
+        TEST(a_program_sees_the_end_of_its_input_though_others_run),
+        TEST(a_program_does_not_inherit_that_broken_pipes_are_ignored),
+        TEST(a_program_that_does_not_read_is_an_error),
+        TEST(the_answer_for_a_longer_key_is_not_taken),
     };
     signal(SIGPIPE, SIG_IGN); /* as the program does */
     return cmocka_run_group_tests(tests, NULL, NULL);
