@@ -2,10 +2,10 @@
  * cluster, boot of the machine, time namespace) and name (ARCHITECTURE.md, "The shared cache").
  *
  * A segment is laid out under a temporary name and then linked to its own, so that of several
- * creators one wins and nobody sees half a segment. It has mode 0600; one that is another user's,
- * is truncated, broken, or of another version is replaced by a new one, under a lock, never
- * repaired. Processes that have the old one mapped go on with it until they look
- * (segment_is_current).
+ * creators one wins and nobody sees half a segment. It has mode 0600; one that is truncated,
+ * broken, or of another version is replaced by a new one, under a lock, never repaired. A file of
+ * another user under its name is left alone: then there is no cache. Processes that have the old
+ * one mapped go on with it until they look (segment_is_current).
  *
  * Locks are the kernel's, on the open descriptor (fcntl(2), open file description locks): nothing
  * in the segment can break them, and they end with the process. They exclude processes; threads of

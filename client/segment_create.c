@@ -98,7 +98,7 @@ int segment_create(const struct segment_place *place, const char *path, uint64_t
         code = publish(path_new, path, error);
     else
         (void)error_set(error, code, "shared memory: %zu bytes: %s", geometry.map,
-                        error_text(code));
+                        code == CAIRN_ENOSPC ? "no room in " SEGMENT_DIRECTORY : error_text(code));
     (void)shm_unlink(path_new);
     (void)close(descriptor);
     return code;
