@@ -166,7 +166,7 @@ static inline void on_get(void *context, int status, const void *result, const s
     (void)error;
     if (status != 0)
         return;
-    reply->code = get->status;
+    reply->code = (int)get->status;
     if (get->status == SERVER_OK) {
         const get_found *found = &get->get_result_u.found;
 
@@ -182,7 +182,7 @@ static inline void on_put(void *context, int status, const void *result, const s
 
     (void)error;
     if (status == 0)
-        reply->code = ((const put_result *)result)->status;
+        reply->code = (int)((const put_result *)result)->status;
 }
 
 static inline void on_delete(void *context, int status, const void *result,
@@ -192,7 +192,7 @@ static inline void on_delete(void *context, int status, const void *result,
 
     (void)error;
     if (status == 0)
-        reply->code = ((const delete_result *)result)->status;
+        reply->code = (int)((const delete_result *)result)->status;
 }
 
 static inline void on_scan(void *context, int status, const void *result, const struct error *error)
@@ -203,7 +203,7 @@ static inline void on_scan(void *context, int status, const void *result, const 
     (void)error;
     if (status != 0)
         return;
-    reply->code = scan->status;
+    reply->code = (int)scan->status;
     if (scan->status == SERVER_OK)
         reply->count = scan->scan_result_u.page.pairs.pairs_len;
 }
@@ -217,7 +217,7 @@ static inline void on_lease(void *context, int status, const void *result,
     (void)error;
     if (status != 0)
         return;
-    reply->code = lease->status;
+    reply->code = (int)lease->status;
     reply->granted_ms = lease->granted_ms;
 }
 
@@ -230,7 +230,7 @@ static inline void on_batch(void *context, int status, const void *result,
     (void)error;
     if (status != 0)
         return;
-    reply->code = batch->status;
+    reply->code = (int)batch->status;
     reply->number = batch->number;
     reply->all = batch->all;
     reply->count = batch->buckets.buckets_len;
@@ -246,7 +246,7 @@ static inline void on_closed_session(void *context, int status, const void *resu
 
     (void)error;
     if (status == 0)
-        reply->code = ((const cache_closed *)result)->status;
+        reply->code = (int)((const cache_closed *)result)->status;
 }
 
 static inline void start(struct rpc_client *client, const struct rpc_program *program,
