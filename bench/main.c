@@ -68,6 +68,8 @@ static int measure(struct job *job, bool *stopped, struct error *error)
     const struct settings *settings = job->settings;
     static struct run_result result;
     int status = settings->load ? load_keys(job, error) : 0;
+    if (status == 0 && atomic_load(&job->shared->stop))
+        fprintf(stderr, "stopped while all keys were written: nothing was measured\n");
     if (status == 0 && !atomic_load(&job->shared->stop)) {
         status = run_plan(job, settings->phase == YCSB_LOAD ? "load" : "run", &settings->plan,
                           &settings->processes, &result, error);

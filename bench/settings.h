@@ -30,7 +30,8 @@ struct settings {
     const char *workload; /* of --workload; NULL if not given */
 };
 
-/* Parses and checks. 0, or CAIRN_EINVAL with the message. */
+/* Parses and checks, and reads files of properties. 0, or CAIRN_EINVAL, CAIRN_EIO with the message.
+ */
 int settings_parse(int argc, char **argv, struct settings *settings, enum options_result *result,
                    struct error *error);
 

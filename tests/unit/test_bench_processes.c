@@ -26,6 +26,7 @@ static struct store {
     uint64_t refused;  /* the session with this number cannot be opened; 0: none */
     uint64_t dies;     /* so with the process that opens this one */
     char names[4][NAME_SIZE];
+    _Atomic unsigned inserted[1000];
 } * store;
 
 struct session {
@@ -54,7 +55,10 @@ static void close_session(struct session *session)
 
 static int put(struct session *session, struct bytes key, struct bytes value, struct error *error)
 {
-    (void)session, (void)key, (void)value, (void)error;
+    char text[32] = {0};
+    (void)session, (void)value, (void)error;
+    memcpy(text, key.data, key.length);
+    atomic_fetch_add(&store->inserted[strtoul(text + 1, NULL, 10)], 1);
     atomic_fetch_add(&store->calls, 1);
     if (store->sessions < store->expected)
         atomic_fetch_add(&store->too_early, 1);
@@ -101,6 +105,47 @@ static void results_add_up_and_none_begins_before_all_are_connected(void **state
     no_child_is_left();
 }
 
+static void all_of_them_insert_each_key_once(void **state)
+{
+    (void)state;
+    struct error error = {0};
+    struct shared *shared;
+    const struct processes processes = {.count = 3};
+    struct run_plan plan = make_plan(2, 900);
+    assert_int_equal(shared_create(&shared, &error), 0);
+    key_space_init(&shared->keys, 100);
+    plan.shared = shared;
+    plan.workload = (struct workload){.shares = {[BENCH_INSERT] = 1},
+                                      .keys = 900,
+                                      .first_key = 100,
+                                      .form = KEY_ORDERED,
+                                      .prefix = "k",
+                                      .space = &shared->keys};
+    assert_int_equal(processes_run(&plan, &processes, &result, &error), 0);
+    assert_int_equal(result.operations[BENCH_INSERT], 900);
+    assert_int_equal(result.finished, 900);
+    assert_int_equal(key_space_limit(&shared->keys), 1000);
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(store->inserted[i], i >= 100);
+    shared_free(shared);
+}
+
+static void one_that_is_told_to_stop_stops_all(void **state)
+{
+    (void)state;
+    struct error error = {0};
+    struct shared *shared;
+    const struct processes processes = {.count = 2};
+    struct run_plan plan = make_plan(1, UINT64_C(1) << 60);
+    assert_int_equal(shared_create(&shared, &error), 0);
+    plan.shared = shared;
+    atomic_store(&shared->stop, true);
+    assert_int_equal(processes_run(&plan, &processes, &result, &error), 0);
+    assert_true(result.stopped);
+    shared_free(shared);
+    no_child_is_left();
+}
+
 static void each_may_have_a_cache_of_its_own(void **state)
 {
     (void)state;
@@ -144,6 +189,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(results_add_up_and_none_begins_before_all_are_connected),
+        cmocka_unit_test(all_of_them_insert_each_key_once),
+        cmocka_unit_test(one_that_is_told_to_stop_stops_all),
         cmocka_unit_test(each_may_have_a_cache_of_its_own),
         cmocka_unit_test(a_failure_of_one_ends_all_with_its_message),
         cmocka_unit_test(the_death_of_one_ends_all),
