@@ -40,7 +40,7 @@ fuzz nservers="3" crashing="no" manager=default_manager: _programs
     @make -s build/release/tests/check-history >&2
     @tools/fuzz {{ quote(nservers) }} {{ quote(crashing) }} {{ quote(manager) }}
 
-# measures a running cluster; WORKLOAD a, b, c or e; log in report/bench/
+# measures a running cluster; WORKLOAD a to f (YCSB), CACHE=yes; log in report/bench/
 bench nclients="30" workload="a" nservers="3" manager=default_manager: _programs
     @tools/bench.sh {{ quote(nclients) }} {{ quote(workload) }} {{ quote(nservers) }} {{ quote(manager) }}
 
