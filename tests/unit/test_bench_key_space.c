@@ -15,9 +15,10 @@
 #include "base/random.h"
 #include "bench/shared.h"
 
-enum { FIRST = 100, THREADS = 4, EACH = 20000, OUTSTANDING = 8 };
+enum { FIRST = 100, THREADS = 4, EACH = 100000, OUTSTANDING = 8 };
 
 static struct shared *shared;
+static pthread_barrier_t together; /* where the threads begin */
 /* By number: acknowledged, or about to be. */
 static _Atomic unsigned char told[FIRST + THREADS * EACH];
 
@@ -70,6 +71,7 @@ static void *insert_some(void *seed)
     uint64_t held[OUTSTANDING], checked = FIRST;
     struct random random;
     random_seed(&random, *(const uint64_t *)seed);
+    pthread_barrier_wait(&together);
     for (int i = 0; i < OUTSTANDING; i++)
         held[i] = key_space_claim(&shared->keys);
     for (int i = 0; i < EACH; i++) {
@@ -93,6 +95,7 @@ static void threads_claim_each_number_once_and_lose_none(void **state)
     (void)state;
     pthread_t threads[THREADS];
     uint64_t seeds[THREADS];
+    assert_int_equal(pthread_barrier_init(&together, NULL, THREADS), 0);
     key_space_init(&shared->keys, FIRST);
     for (uint64_t i = 0; i < THREADS; i++) {
         seeds[i] = i;
