@@ -188,6 +188,7 @@ static bool await_turn(struct worker *worker)
 {
     struct run *run = worker->run;
     const struct run_plan *plan = run->plan;
+    CHECK(plan->rate > 0);
     uint64_t processes = plan->processes > 0 ? plan->processes : 1;
     uint64_t turn = (worker->paced * processes + plan->process) * plan->connections + worker->index;
     worker->paced++;
