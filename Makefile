@@ -179,12 +179,13 @@ $(OUT)/cairn.pc: client/cairn.pc.in VERSION FORCE
 .PHONY: FORCE
 FORCE:
 
-## make install         programs, library, header, cairn.pc and man page under PREFIX [/usr/local];
+## make install         programs, library, header, cairn.pc, man page and YCSB's workloads under
+##                      PREFIX [/usr/local];
 ##                      DESTDIR goes in front of every path
 INSTALL_DIR := $(DESTDIR)$(PREFIX)
 install: all $(OUT)/cairn.pc
 	install -d $(INSTALL_DIR)/bin $(INSTALL_DIR)/include $(INSTALL_DIR)/lib/pkgconfig \
-	    $(INSTALL_DIR)/share/man/man1
+	    $(INSTALL_DIR)/share/man/man1 $(INSTALL_DIR)/share/cairn/workloads
 	install -m 755 $(PROGRAMS:%=$(BIN)/%) $(INSTALL_DIR)/bin
 	install -m 644 client/cairn.h $(INSTALL_DIR)/include
 	install -m 644 $(OUT)/libcairn.a $(INSTALL_DIR)/lib
@@ -192,6 +193,7 @@ install: all $(OUT)/cairn.pc
 	ln -sf libcairn.so.0 $(INSTALL_DIR)/lib/libcairn.so
 	install -m 644 $(OUT)/cairn.pc $(INSTALL_DIR)/lib/pkgconfig
 	install -m 644 client/cairn.1 $(INSTALL_DIR)/share/man/man1
+	install -m 644 bench/workloads/workload* $(INSTALL_DIR)/share/cairn/workloads
 
 ## make uninstall       removes what install put there
 uninstall:
@@ -199,6 +201,8 @@ uninstall:
 	    $(INSTALL_DIR)/lib/libcairn.a $(INSTALL_DIR)/lib/libcairn.so.0 \
 	    $(INSTALL_DIR)/lib/libcairn.so $(INSTALL_DIR)/lib/pkgconfig/cairn.pc \
 	    $(INSTALL_DIR)/share/man/man1/cairn.1
+	rm -f $(patsubst bench/%,$(INSTALL_DIR)/share/cairn/%,$(wildcard bench/workloads/*))
+	rmdir $(INSTALL_DIR)/share/cairn/workloads $(INSTALL_DIR)/share/cairn 2>/dev/null || true
 
 # --- unit tests: one cmocka program per tests/unit/test_<module>_<behaviour>.c --------------------
 UNIT_SOURCES := $(wildcard tests/unit/test_*.c)

@@ -149,6 +149,8 @@ static void add_phase(json_t *object, const struct settings *settings)
 {
     if (settings->phase == YCSB_NONE)
         return;
+    /* They have keys of several lengths. */
+    json_object_del(object, "key_bytes");
     json_object_set_new(object, "phase",
                         json_string(settings->phase == YCSB_LOAD ? "load" : "run"));
     if (settings->workload != NULL)

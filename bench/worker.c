@@ -147,6 +147,7 @@ static bool run_batch(struct worker *worker, bool measured)
     const struct run_plan *plan = worker->run->plan;
     enum bench_operation operation = workload_operation(&plan->workload, &worker->random);
     size_t length = plan->workload.key_bytes;
+    CHECK(plan->batch > 0);
     uint64_t start_ns = clock_now_ns();
     for (uint32_t i = 0; i < plan->batch; i++) {
         const char *key = worker->drawn + worker->next++ % RUN_DRAWN * length;
@@ -188,7 +189,6 @@ static bool await_turn(struct worker *worker)
 {
     struct run *run = worker->run;
     const struct run_plan *plan = run->plan;
-    CHECK(plan->rate > 0);
     uint64_t processes = plan->processes > 0 ? plan->processes : 1;
     uint64_t turn = (worker->paced * processes + plan->process) * plan->connections + worker->index;
     worker->paced++;
