@@ -38,7 +38,7 @@ struct driver {
     uv_prepare_t gather, submit; /* at the end of each turn, see on_gather */
     uv_poll_t log_ready;
     uv_async_t checkpoint_ready;
-    uv_timer_t tick;
+    uv_timer_t tick, lapse;
     uv_signal_t terminate, interrupt;
     bool stopping;
     struct error *error; /* why it stops; code 0: asked to */
@@ -88,21 +88,42 @@ static void ask_for_map(struct driver *driver)
     membership_ask(driver->membership);
 }
 
-/* What a turn ends with: hosts are told what their caches must not say any more; the Appends are
- * made, while their entries can be read where they wait for the log; they leave; then the log's
- * sync starts. The way over a backup is the longer one, so it begins first, and both go on side by
- * side. libuv calls the prepare handle that was started last first: this one is started again each
- * time, the peers' connections have theirs, and on_submit's is older than those. */
+/* What a turn ends with: the Appends are made, while their entries can be read where they wait for
+ * the log; they leave; then the log's sync starts; then hosts are told what their caches must not
+ * say any more. The way over a backup is the longest one, so it begins first, and all go on side by
+ * side; what hosts are told leaves at the beginning of the next turn, which follows at once. libuv
+ * calls the prepare handle that was started last first: this one is started again each time, the
+ * peers' connections have theirs, and on_submit's is older than those. */
 static void on_gather(uv_prepare_t *handle)
 {
     struct driver *driver = handle->data;
 
     uv_prepare_stop(handle);
     CHECK(uv_prepare_start(handle, on_gather) == 0);
-    hosts_pump(&driver->node);
     peers_end_turn(driver->peers);
     send_proposals(driver);
     ask_for_map(driver);
+}
+
+static void on_lapse(uv_timer_t *timer)
+{
+    struct driver *driver = timer->data;
+
+    hosts_tick(&driver->node, clock_now_ms());
+}
+
+/* A write that waits for a silent host waits for the end of its lease, and no tick longer (C5). */
+static void watch_silent_hosts(struct driver *driver)
+{
+    uint64_t next_ms = lease_next_lapse_ms(driver->node.lease);
+    uint64_t now_ms;
+
+    if (next_ms == UINT64_MAX)
+        return;
+    now_ms = clock_now_ms();
+    uv_update_time(&driver->loop);
+    CHECK(uv_timer_start(&driver->lapse, on_lapse, next_ms > now_ms ? next_ms - now_ms : 0, 0) ==
+          0);
 }
 
 static void on_submit(uv_prepare_t *handle)
@@ -110,6 +131,9 @@ static void on_submit(uv_prepare_t *handle)
     struct driver *driver = handle->data;
 
     node_end_turn(&driver->node);
+    hosts_pump(&driver->node);
+    if (lease_is_revoking_any(driver->node.lease))
+        watch_silent_hosts(driver);
 }
 
 static void on_log_ready(uv_poll_t *handle, int status, int events)
@@ -318,6 +342,7 @@ static void close_handles(struct driver *driver)
     close_handle((uv_handle_t *)&driver->log_ready);
     close_handle((uv_handle_t *)&driver->checkpoint_ready);
     close_handle((uv_handle_t *)&driver->tick);
+    close_handle((uv_handle_t *)&driver->lapse);
     close_handle((uv_handle_t *)&driver->terminate);
     close_handle((uv_handle_t *)&driver->interrupt);
 }
@@ -340,6 +365,7 @@ static void driver_stop(struct driver *driver)
     close_handle((uv_handle_t *)&driver->submit);
     close_handle((uv_handle_t *)&driver->log_ready);
     close_handle((uv_handle_t *)&driver->tick);
+    close_handle((uv_handle_t *)&driver->lapse);
     close_handle((uv_handle_t *)&driver->terminate);
     close_handle((uv_handle_t *)&driver->interrupt);
     /* The checkpoint thread may still call: its handle stays, but does not keep the loop. */
@@ -360,10 +386,11 @@ static void open_handles(struct driver *driver)
     CHECK(uv_prepare_init(&driver->loop, &driver->submit) == 0);
     CHECK(uv_async_init(&driver->loop, &driver->checkpoint_ready, on_checkpoint_ready) == 0);
     CHECK(uv_timer_init(&driver->loop, &driver->tick) == 0);
+    CHECK(uv_timer_init(&driver->loop, &driver->lapse) == 0);
     CHECK(uv_signal_init(&driver->loop, &driver->terminate) == 0);
     CHECK(uv_signal_init(&driver->loop, &driver->interrupt) == 0);
     driver->gather.data = driver->submit.data = driver->checkpoint_ready.data = driver->tick.data =
-        driver;
+        driver->lapse.data = driver;
     driver->terminate.data = driver->interrupt.data = driver;
     CHECK(uv_signal_start(&driver->terminate, on_signal, SIGTERM) == 0);
     CHECK(uv_signal_start(&driver->interrupt, on_signal, SIGINT) == 0);

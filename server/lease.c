@@ -347,6 +347,22 @@ void lease_tick(struct lease *lease, uint64_t now_ms)
     }
 }
 
+uint64_t lease_next_lapse_ms(const struct lease *lease)
+{
+    uint64_t next_ms = UINT64_MAX;
+
+    for (unsigned s = 0; lease->open > 0 && s < LEASE_SESSIONS_LIMIT; s++) {
+        const struct lease_session *session = &lease->sessions[s];
+        bool waited_for = (session->state == LEASE_STATE_OPEN && session->count > 0) ||
+                          session->state == LEASE_STATE_ENDING;
+
+        if (waited_for && session->until_ms < next_ms) {
+            next_ms = session->until_ms;
+        }
+    }
+    return next_ms;
+}
+
 void lease_stats(const struct lease *lease, struct lease_stats *stats)
 {
     *stats = lease->stats;

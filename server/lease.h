@@ -120,6 +120,9 @@ void lease_wait_all(struct lease *lease, struct lease_waiter *waiter);
 
 /* Ends the sessions whose lease has run out. */
 void lease_tick(struct lease *lease, uint64_t now_ms);
+/* When the next session runs out whose host has not answered something; UINT64_MAX: there is none.
+ * lease_tick is worth calling then: others wait for it. */
+uint64_t lease_next_lapse_ms(const struct lease *lease);
 /* The next thing to do; false: nothing. To be called after every event until it says so. */
 bool lease_next_output(struct lease *lease, struct lease_output *output);
 /* The next waiter that waits no more; the caller owns it again. NULL: none. */

@@ -47,6 +47,26 @@ static void test_a_number_is_not_zero_and_not_in_use(void **state)
     must_be_silent(*state);
 }
 
+static void test_it_is_known_when_a_host_that_says_nothing_runs_out(void **state)
+{
+    must_open(*state, 9, NOW);
+    must_open(*state, 10, NOW + 50);
+    assert_true(lease_next_lapse_ms(*state) == UINT64_MAX); /* nobody waits for them */
+    must_grant(*state, 10, BUCKET, NOW + 60);
+    lease_write_begins(*state, BUCKET, NOW + 60);
+    assert_int_equal(lease_next_lapse_ms(*state), NOW + 50 + FIXTURE_LEASE_MS);
+    lease_tick(*state, NOW + 50 + FIXTURE_LEASE_MS);
+    assert_true(lease_next_lapse_ms(*state) == UINT64_MAX);
+    lease_write_ends(*state, BUCKET);
+}
+
+static void test_a_session_that_is_to_end_is_waited_for_C6(void **state)
+{
+    must_open(*state, 9, NOW);
+    (void)lease_end_all(*state);
+    assert_int_equal(lease_next_lapse_ms(*state), NOW + FIXTURE_LEASE_MS);
+}
+
 static void test_a_session_that_ran_out_is_dead_C5(void **state)
 {
     struct lease_stats stats;
@@ -238,6 +258,8 @@ int main(void)
         lease_test(test_a_host_counts_less_than_the_server_waits_whatever_their_clocks_C5),
         lease_test(test_a_restarted_server_is_quiet_until_the_longest_lease_is_over_C7),
         lease_test(test_a_number_is_not_zero_and_not_in_use),
+        lease_test(test_it_is_known_when_a_host_that_says_nothing_runs_out),
+        lease_test(test_a_session_that_is_to_end_is_waited_for_C6),
         lease_test(test_a_session_that_ran_out_is_dead_C5),
         lease_test(test_no_tick_is_needed_for_a_session_to_run_out_C5),
         lease_test(test_a_renewal_counts_from_its_arrival_and_never_shortens_C5),
