@@ -2,7 +2,9 @@
 #include "tests/unit/shared_fixture.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <spawn.h>
 #include <sys/wait.h>
 
 #include "client/host.h"
@@ -25,11 +27,21 @@ static void leave_orphan(int go)
     }
 }
 
-static void be_child(const char *managers, bool forks, int ready, int go)
+/* The descriptors that a child finds its pipes under. */
+enum { CHILD_READY = 200, CHILD_GO = 201 };
+
+static char *own_program;
+
+/* main of a child: its program, "child", the managers, the cache's name, whether to fork. */
+static void be_child(char **words)
 {
+    const char *managers = words[2];
+    bool forks = strcmp(words[4], "forks") == 0;
+    int ready = CHILD_READY, go = CHILD_GO;
     char byte = 0;
 
     alarm(60);
+    snprintf(shared_name, sizeof(shared_name), "%s", words[3]);
     cairn_t *db = shared_open_at(managers, 0);
     for (int i = 0; i < 9; i++) {
         char value[8];
@@ -47,6 +59,23 @@ static void be_child(const char *managers, bool forks, int ready, int go)
     _exit(0);
 }
 
+/* This program anew, and not a mere fork: of a process with threads a forked child may not allocate
+ * memory, which some sanitizers' allocators do not forgive. */
+static pid_t spawn_child(char *managers, bool forks, int ready, int go)
+{
+    char role[] = "child", yes[] = "forks", no[] = "alone";
+    char *words[] = {own_program, role, managers, shared_name, forks ? yes : no, NULL};
+    posix_spawn_file_actions_t actions;
+    pid_t pid;
+
+    CHECK(posix_spawn_file_actions_init(&actions) == 0);
+    CHECK(posix_spawn_file_actions_adddup2(&actions, ready, CHILD_READY) == 0);
+    CHECK(posix_spawn_file_actions_adddup2(&actions, go, CHILD_GO) == 0);
+    CHECK(posix_spawn(&pid, own_program, &actions, NULL, words, environ) == 0);
+    posix_spawn_file_actions_destroy(&actions);
+    return pid;
+}
+
 static struct child start_child(const struct fake *fake, bool forks)
 {
     char text[ADDRESS_TEXT_MAX];
@@ -55,12 +84,8 @@ static struct child start_child(const struct fake *fake, bool forks)
     char byte;
 
     address_format(&fake->manager_address, text);
-    CHECK(pipe(ready) == 0 && pipe(go) == 0);
-    pid_t pid = fork();
-    if (pid == 0) {
-        close(go[1]);
-        be_child(text, forks, ready[1], go[0]);
-    }
+    CHECK(pipe2(ready, O_CLOEXEC) == 0 && pipe2(go, O_CLOEXEC) == 0);
+    pid_t pid = spawn_child(text, forks, ready[1], go[0]);
     close(ready[1]);
     close(go[0]);
     assert_int_equal(read(ready[0], &byte, 1), 1);
@@ -310,8 +335,12 @@ static void test_the_agent_takes_no_signals(void **state)
     cairn_close(db);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    own_program = argv[0];
+    if (argc == 5 && strcmp(argv[1], "child") == 0) {
+        be_child(argv);
+    }
 #define TEST(name) cmocka_unit_test_setup_teardown(name, shared_setup, shared_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_another_process_is_the_agent),

@@ -279,6 +279,7 @@ static int create_and_tell(int start, int answers)
         segment_open(name, cluster, BYTES, &segment, &replaced, NULL) != 0 ||
         fstat(segment->descriptor, &status) != 0 || !cache_is_sound(&segment->cache))
         return 1;
+    segment_close(segment);
     return write(answers, &status.st_ino, sizeof status.st_ino) == sizeof status.st_ino ? 0 : 1;
 }
 
