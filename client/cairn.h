@@ -66,8 +66,8 @@ struct cairn_options {
     uint64_t timeout_ms; /* for each operation; 0: retry for ever */
     int no_cache;        /* use no shared cache of this host */
     uint64_t cluster;    /* refuse any other cluster; 0: accept any */
-    /* Bytes of the shared cache if this process is the one that creates it; 0: 64 MiB. At least
-     * 4 MiB. */
+    /* Bytes of the shared cache if this process is the one that creates it, at least 4 MiB; 0: 64
+     * MiB, or half of the shared memory that is free if that is less. */
     uint64_t cache_bytes;
     /* Share a cache only with handles that give the same name: up to 32 of [A-Za-z0-9_.-]; NULL or
      * "": the usual one. Copied. */

@@ -103,7 +103,6 @@ int cli_cache_open(struct cli *cli, const char *command, struct segment **segmen
     if (!find_path(cli, cluster, path)) {
         return none(cli, command, cluster);
     }
-    bytes = bytes == 0 ? CACHE_BYTES_DEFAULT : bytes;
     if (segment_open(name_of(cli), cluster, bytes, segment, &replaced, &error) != CAIRN_OK) {
         return cli_error(CLI_INVALID, "%s: %s", command, error.message);
     }

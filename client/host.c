@@ -218,8 +218,7 @@ static struct host *open_segment(const struct host_options *options, uint64_t cl
     if (is_unusable(key, now_ms)) {
         return NULL;
     }
-    uint64_t bytes = options->bytes == 0 ? CACHE_BYTES_DEFAULT : options->bytes;
-    int status = segment_open(name, cluster, bytes, &segment, &replaced, &error);
+    int status = segment_open(name, cluster, options->bytes, &segment, &replaced, &error);
     if (status != CAIRN_OK) {
         note_unusable(key, now_ms, status, error.message);
         return NULL;

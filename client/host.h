@@ -17,7 +17,7 @@ struct host; /* opaque */
 struct host_options {
     const char *managers; /* HOST:PORT[,...], as the handle was given it */
     const char *name; /* told from other segments of the cluster by this; NULL or "": the usual */
-    uint64_t bytes;   /* 0: CACHE_BYTES_DEFAULT; of a segment that is created */
+    uint64_t bytes;   /* of a segment that is created; 0: as segment_open chooses */
 };
 
 /* The segment of the cluster that these managers were last known for, if this host has one. NULL:

@@ -9,6 +9,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -156,6 +157,20 @@ static int open_once(const struct segment_place *place, const char *path, uint64
     return code;
 }
 
+/* Containers often have little shared memory: others get at least a half of what is free. */
+static uint64_t default_bytes(void)
+{
+    struct statvfs status;
+    uint64_t bytes;
+
+    if (statvfs(SEGMENT_DIRECTORY, &status) != 0)
+        return CACHE_BYTES_DEFAULT;
+    bytes = (uint64_t)status.f_bavail * status.f_frsize / 2;
+    if (bytes < CACHE_BYTES_MIN)
+        return CACHE_BYTES_MIN;
+    return bytes < CACHE_BYTES_DEFAULT ? bytes : CACHE_BYTES_DEFAULT;
+}
+
 int segment_open(const char *name, uint64_t cluster, uint64_t bytes, struct segment **segment,
                  bool *replaced, struct error *error)
 {
@@ -166,6 +181,8 @@ int segment_open(const char *name, uint64_t cluster, uint64_t bytes, struct segm
 
     *segment = NULL;
     *replaced = false;
+    if (bytes == 0)
+        bytes = default_bytes();
     if (!segment_name_is_valid(name))
         return error_set(error, CAIRN_EINVAL, "cache name: up to %d of A-Z a-z 0-9 _ . -",
                          (int)SEGMENT_NAME_LIMIT);

@@ -33,7 +33,8 @@ struct segment {
     _Atomic bool agent;          /* this process has the agent's lock */
 };
 
-/* Opens the cluster's segment, or creates one of `bytes`. `name`: tells apart segments that shall
+/* Opens the cluster's segment, or creates one of `bytes`; 0: CACHE_BYTES_DEFAULT, or half of the
+ * shared memory that is free if that is less. `name`: tells apart segments that shall
  * not be shared, 0 to SEGMENT_NAME_LIMIT of [A-Za-z0-9_.-]; NULL is "". `*replaced` tells whether
  * there was one that could not be used. CAIRN_EINVAL (name, bytes), CAIRN_ENOSPC (no room in shared
  * memory), CAIRN_EIO. On failure nothing stays. */

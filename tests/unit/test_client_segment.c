@@ -322,6 +322,17 @@ static void race(bool broken)
     assert_int_equal(tear_down(NULL), 0);
 }
 
+static void a_size_is_chosen_for_who_names_none(void **state)
+{
+    struct segment *segment;
+    bool replaced;
+
+    (void)state;
+    assert_int_equal(segment_open(name, cluster, 0, &segment, &replaced, NULL), 0);
+    assert_in_range(segment->bytes, CACHE_BYTES_MIN, CACHE_BYTES_DEFAULT);
+    segment_close(segment);
+}
+
 static void of_many_creators_one_wins(void **state)
 {
     (void)state;
@@ -654,6 +665,7 @@ int main(void)
         TEST(one_that_cannot_be_used_is_replaced),
         TEST(one_that_was_unlinked_is_not_current),
         TEST(another_users_is_an_error),
+        TEST(a_size_is_chosen_for_who_names_none),
         TEST(of_many_creators_one_wins),
         TEST(what_dead_creators_left_is_removed),
         TEST(another_time_namespace_is_left_alone),
