@@ -19,7 +19,7 @@ static inline void fake_on_dropped(void *context)
     struct fake_server *server = context;
     server->fake->open--;
     server->rpc = NULL;
-    if (server->relisten) {
+    if (server->relisten && !server->fake->stopping) {
         fake_listen(server);
     }
 }
@@ -603,7 +603,10 @@ static inline void fake_on_manager_dropped(void *context)
 {
     struct fake *fake = context;
     fake->open--;
-    fake_listen_manager(fake);
+    fake->manager_dropping = false;
+    if (!fake->stopping) {
+        fake_listen_manager(fake);
+    }
 }
 
 /* Plans to move what the test says is moving, to server 2. */
@@ -623,6 +626,7 @@ static inline void fake_on_admin(void *context, struct rpc_call *call, const voi
     if (fake->admin_drops) {
         fake->admin_drops = false;
         fake_kept.calls[fake_kept.count++] = call;
+        fake->manager_dropping = true;
         rpc_server_close(fake->manager, fake_on_manager_dropped, fake);
         pthread_mutex_unlock(&fake->mutex);
         return;
@@ -671,6 +675,7 @@ static inline void fake_on_stop(uv_async_t *async)
 {
     struct fake *fake = async->data;
 
+    fake->stopping = true;
     for (unsigned i = 0; i < fake_kept.count; i++) {
         rpc_reply_error(fake_kept.calls[i], SYSTEM_ERR);
     }
@@ -683,7 +688,9 @@ static inline void fake_on_stop(uv_async_t *async)
             rpc_server_close(fake->servers[i].rpc, fake_on_closed, fake);
         }
     }
-    rpc_server_close(fake->manager, fake_on_closed, fake);
+    if (!fake->manager_dropping) {
+        rpc_server_close(fake->manager, fake_on_closed, fake);
+    }
     uv_close((uv_handle_t *)async, NULL);
     uv_close((uv_handle_t *)&fake->poke, NULL);
 }

@@ -95,6 +95,8 @@ struct fake_server {
 };
 
 struct fake {
+    bool stopping;         /* nothing listens again */
+    bool manager_dropping; /* its server is being closed */
     pthread_t thread;
     pthread_mutex_t mutex;
     uv_loop_t loop;

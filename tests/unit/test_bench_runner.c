@@ -257,7 +257,8 @@ static void a_run_that_is_stopped_tells_what_it_measured(void **state)
     assert_int_equal(run_workload(&plan, &result, &error), 0);
     assert_true(result.stopped);
     assert_true(result.finished >= 100);
-    assert_int_equal(result.finished, store.calls);
+    /* What each connection had under way at the stop may come too late to be counted. */
+    assert_in_range(result.finished, store.calls - plan.connections, store.calls);
     shared_free(store.stops);
 }
 
