@@ -207,6 +207,7 @@ simulation() {
 # process counts as possibly lost, so definite leaks are what counts.
 LARGE="fuzz_checker|server_kill|server_snapshot|server_model|server_memory|server_catch_up"
 LARGE="$LARGE|manager_log|manager_placement|wal_crash|wal_cursor|client_cache_garbage|client_cache_torn"
+LARGE="$LARGE|server_lease_model|wal_failures|manager_journal"
 valgrind_units() {
     export WRAPPER="valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite"
     export CAIRN_TEST_RUNS=2
