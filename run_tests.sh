@@ -202,12 +202,13 @@ simulation() {
     if "$@"; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
 }
 
-# All but the tests that compute for minutes there, and the one that kills its children, who leave
+# All but the tests that compute for long there, and the one that kills its children, who leave
 # valgrind no time to report. The sanitizers see all of them. A thread that still runs at the exit of a child
 # process counts as possibly lost, so definite leaks are what counts.
 LARGE="fuzz_checker|server_kill|server_snapshot|server_model|server_memory|server_catch_up"
-LARGE="$LARGE|manager_log|manager_placement|wal_crash|wal_cursor|client_cache_garbage|client_cache_torn"
-LARGE="$LARGE|server_lease_model|wal_failures|manager_journal"
+LARGE="$LARGE|server_lease_model|server_exchange|manager_log|manager_placement|manager_journal"
+LARGE="$LARGE|manager_map|manager_service|wal_crash|wal_cursor|wal_damage|wal_failures"
+LARGE="$LARGE|client_cache_garbage|client_cache_torn|client_scan|client_line"
 valgrind_units() {
     export WRAPPER="valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite"
     export CAIRN_TEST_RUNS=2
