@@ -1,0 +1,135 @@
+"""Concurrent clients on the same keys while servers are killed; what they saw is checked."""
+import os
+import random
+import time
+
+import benchlib
+
+from . import clusters, histories
+from .texts import plural, table
+
+TITLE = "Concurrent clients, checked"
+# (servers, those killed)
+SCENARIOS = [(3, []), (3, [1]), (5, [1, 2])]
+COPIES = [1, 2]
+AWAY_SECONDS = 3         # from the kill until the servers are started again
+PATIENCE_SECONDS = 120
+
+
+def count(options):
+    return 1000 if options.quick else 10_000
+
+
+def estimate(options):
+    return len(SCENARIOS) * len(COPIES) * (5 + 5 * count(options) / 4000) + 4 * (AWAY_SECONDS + 2)
+
+
+def text_of(servers, victims):
+    if not victims:
+        return f"{servers} servers, all healthy"
+    which = " and ".join(str(victim) for victim in victims)
+    return f"{servers} servers, {'server' if len(victims) == 1 else 'servers'} {which} killed half way"
+
+
+def run(options, space, progress):
+    fuzz = histories.load_fuzz(options.programs)
+    rows = []
+    try:
+        for copies in COPIES:
+            for servers, victims in SCENARIOS:
+                with clusters.cluster(space, options, servers, copies) as store:
+                    rows.append(scenario(options, space, fuzz, store, victims))
+                progress(f"{text_of(servers, victims)}, {plural(copies, 'copy', '')}: {rows[-1]['verdict']}")
+    finally:
+        histories.remove_caches(fuzz)
+    return {"away": AWAY_SECONDS, "keys": fuzz.KEYS, "rows": rows}
+
+
+def scenario(options, space, fuzz, store, victims):
+    """One run of the clients to their end, and whether their answers fit one order."""
+    seed, started = random.randrange(1 << 32), time.monotonic()
+    row = {"servers": len(store.addresses), "victims": victims, "copies": store.replicas,
+           "clients": fuzz.CLIENTS, "seed": seed}
+    recorder = fuzz.Recorder(store.manager_address, fuzz.CLIENTS, fuzz.calls(seed), count(options))
+    try:
+        if victims:
+            row["killed_at"], row["done_while_away"] = kill_and_relaunch(store, recorder, victims,
+                                                                         fuzz.CLIENTS * count(options))
+        for thread in recorder.threads:
+            thread.join()               # whose server is away waits, for ever
+        row["seconds"] = time.monotonic() - started
+        operations = recorder.finish()
+    except AssertionError as error:     # an answer that fits no call, or a client that ended
+        return {**row, "seconds": time.monotonic() - started, "operations": recorder.done(), "checked": 0,
+                "longest": None, "passed": False, "verdict": str(error)[:300]}
+    finally:
+        recorder.kill()
+    answered = [o for o in operations if o.result is not fuzz.history.UNKNOWN]
+    passed, verdict = histories.check(fuzz, operations, os.path.join(space.folder, "history.jsonl"))
+    return {**row, "operations": len(operations), "checked": len(answered),
+            "longest": max(o.end_ns - o.start_ns for o in answered) / 1e9, "passed": passed,
+            "verdict": verdict}
+
+
+def kill_and_relaunch(store, recorder, victims, total):
+    """(operations begun before the kill, operations answered until the servers were started again)."""
+    def half_done():
+        return recorder.done() >= total // 2 or not any(t.is_alive() for t in recorder.threads)
+    benchlib.wait_until(half_done, "half of the operations are done", PATIENCE_SECONDS)
+    before = recorder.done()
+    for victim in victims:
+        store.kill_server(victim)
+    killed = sum(recorder.answered)
+    time.sleep(AWAY_SECONDS)
+    after = sum(recorder.answered)
+    for victim in victims:
+        store.start_server(victim)
+    return before, after - killed
+
+
+def rows_of(results):
+    for row in results["rows"]:
+        longest = "–" if row["longest"] is None else f"{row['longest'] * 1000:,.0f}"
+        yield [text_of(row["servers"], row["victims"]), row["copies"], row["clients"],
+               f"{row['operations']:,}", f"{row['checked']:,}", f"{row['seconds']:.1f}", longest,
+               f"{row['done_while_away']:,}" if "done_while_away" in row else "",
+               "passed" if row["passed"] else "**failed**"]
+
+
+def waits(results, copies):
+    return [row["longest"] for row in results["rows"]
+            if row["victims"] and row["copies"] == copies and row["longest"] is not None]
+
+
+def wait_text(results):
+    one, two = waits(results, 1), waits(results, 2)
+    if not one or not two:
+        return []
+    return [f"With one copy nobody has what the killed servers hold: calls for it wait until they are started "
+            f"again, {results['away']} s after the kill, and then go on (longest {max(one):.2f} s). With two "
+            f"copies another server takes over (longest {min(two):.2f} s to {max(two):.2f} s); where two "
+            "servers of five are killed at once, partitions whose copies were both there wait as if they had "
+            "one."]
+
+
+def section(results):
+    failed = [row for row in results["rows"] if not row["passed"]]
+    checked = sum(row["checked"] for row in results["rows"])
+    verdict = (f"All {len(results['rows'])} runs passed: {checked:,} answers, none of which contradicts the "
+               "others." if not failed else
+               f"{plural(len(failed), 'run')} of {len(results['rows'])} failed: " +
+               "; ".join(f"{text_of(r['servers'], r['victims'])}, copies {r['copies']}, seed {r['seed']}: "
+                         f"`{r['verdict']}`" for r in failed))
+    return [
+        f"{plural(results['rows'][0]['clients'], 'client')} (`cairn workload`) do GETs, PUTs, SWAPs and DELETEs "
+        f"on the same {results['keys']} keys and share a cache of this host. Every call is recorded with the "
+        "times when it began and when it was answered; a checker then looks for one order of all calls that "
+        "fits these times and every answer (linearizability). Servers are killed with SIGKILL, all at once, "
+        f"when half of the calls have begun, and started again {results['away']} s later on their data.", "",
+        *table(["scenario", "copies", "clients", "operations", "checked", "seconds", "longest call ms",
+                "answered while servers were away", "result"], rows_of(results)), "",
+        verdict, *wait_text(results), ""]
+
+
+def charts(results):
+    return []
