@@ -44,6 +44,10 @@ fuzz nservers="3" crashing="no" manager=default_manager: _programs
 bench nclients="30" workload="a" nservers="3" manager=default_manager: _programs
     @tools/bench.sh {{ quote(nclients) }} {{ quote(workload) }} {{ quote(nservers) }} {{ quote(manager) }}
 
+# Cairn beside Redis, etcd and LMDB; writes report/peers.md
+bench-peers *options: _programs
+    tools/bench-peers {{ options }}
+
 # speed, recovery and memory beside Redis', failover, catching up; tables in report/
 report: _programs
     tools/bench-against-redis speed

@@ -2,6 +2,8 @@
 
 Everything started here is ended here, and lives in one temporary directory that is removed.
 """
+import ctypes
+import ctypes.util
 import json
 import os
 import platform
@@ -79,6 +81,12 @@ class Process:
             fields = file.read().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def written_bytes(self):
+        """To the disk, as the kernel charges it: pages when they are made dirty, direct writes when they
+        are sent; with that of children that have ended."""
+        with open(f"/proc/{self.child.pid}/io", encoding="ascii") as file:
+            return int(re.search(r"^write_bytes: (\d+)", file.read(), re.M).group(1))
+
     def resident_kib(self):
         """Memory that is the process' own, without the page cache that it maps (RssAnon)."""
         with open(f"/proc/{self.child.pid}/status", encoding="ascii") as file:
@@ -153,10 +161,12 @@ class Cairn:
 
 
 class Redis:
-    """The distribution's server, each write synced before its answer; no snapshots beside the log."""
+    """The distribution's server, each write synced before its answer; no snapshots beside the log,
+    unless `snapshots` are what `--save` says."""
 
-    def __init__(self, name, folder):
+    def __init__(self, name, folder, snapshots=("--save", "")):
         self.name, self.folder = name, os.path.join(folder, name)
+        self.snapshots = list(snapshots)
         os.mkdir(self.folder)
         self.port = free_port()
         self.server = None
@@ -164,7 +174,7 @@ class Redis:
     def start(self):
         self.server = Process("redis", [
             "redis-server", "--port", str(self.port), "--bind", HOST, "--dir", self.folder,
-            "--appendonly", "yes", "--appendfsync", "always", "--save", "",
+            "--appendonly", "yes", "--appendfsync", "always", *self.snapshots,
             "--repl-diskless-sync-delay", "0"], self.folder)
 
         def ready():
@@ -188,8 +198,8 @@ class Redis:
 class ReplicatedRedis(Redis):
     """A primary and one replica, both syncing each write; a write is answered when both have it."""
 
-    def __init__(self, name, folder):
-        super().__init__(name, folder)
+    def __init__(self, name, folder, snapshots=("--save", "")):
+        super().__init__(name, folder, snapshots)
         self.replica_folder = os.path.join(folder, name + "-replica")
         os.mkdir(self.replica_folder)
         self.replica_port, self.replica = free_port(), None
@@ -198,7 +208,7 @@ class ReplicatedRedis(Redis):
         super().start()
         self.replica = Process("redis-replica", [
             "redis-server", "--port", str(self.replica_port), "--bind", HOST, "--dir",
-            self.replica_folder, "--appendonly", "yes", "--appendfsync", "always", "--save", "",
+            self.replica_folder, "--appendonly", "yes", "--appendfsync", "always", *self.snapshots,
             "--replicaof", HOST, str(self.port)], self.replica_folder)
 
         def follows():
@@ -235,17 +245,47 @@ class ReplicatedRedis(Redis):
         return [*super().target(), "--redis-wait", "1"]
 
 
+def processor_ticks():
+    """(all, stolen) of the machine's processors since it started; stolen is what the hypervisor gave to
+    others while somebody here had work."""
+    with open("/proc/stat", encoding="ascii") as file:
+        fields = [int(word) for word in file.readline().split()[1:]]
+    # The two after stolen are of guests, and counted before already.
+    return sum(fields[:8]), fields[7]
+
+
+def stolen_share(before, after):
+    return (after[1] - before[1]) / max(after[0] - before[0], 1)
+
+
 def drive(programs, store, *options):
-    """Runs cairn-bench and returns its JSON, with the CPU time that the servers took."""
-    before = sum(p.cpu_seconds() for p in store.processes)
-    done = subprocess.run([os.path.join(programs, "cairn-bench"), *store.target(), "--json",
-                           *options], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+    """Runs cairn-bench and returns its JSON, with the CPU time that the servers took and the share of
+    the machine's that was stolen meanwhile. YCSB's `load` or `run` comes first of the options."""
+    phase = list(options[:1]) if options and options[0] in ("load", "run") else []
+    before, ticks = sum(p.cpu_seconds() for p in store.processes), processor_ticks()
+    done = subprocess.run([os.path.join(programs, "cairn-bench"), *phase, *store.target(), "--json",
+                           *options[len(phase):]], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, env=environment(), check=False)
     if done.returncode != 0:
         raise BenchError(f"cairn-bench on {store.name}: {done.stderr.decode().strip()}")
     result = json.loads(done.stdout)
     result["server_cpu_seconds"] = sum(p.cpu_seconds() for p in store.processes) - before
+    result["steal"] = stolen_share(ticks, processor_ticks())
     return result
+
+
+STEAL_MOST = 0.03
+STEAL_REPEATS = 3
+
+
+def calmly(measure):
+    """What measure() returns, a dict with "steal"; measured again if too much was stolen, a few times.
+    The least disturbed one is returned, with how often it was "repeated"."""
+    results = [measure()]
+    while results[-1]["steal"] > STEAL_MOST and len(results) <= STEAL_REPEATS:
+        results.append(measure())
+    best = min(results, key=lambda result: result["steal"])
+    return {**best, "repeated": len(results) - 1}
 
 
 def sync_rate(folder, seconds=2.0):
@@ -287,6 +327,21 @@ def processor():
     return f"{os.cpu_count()} x {found.group(1) if found else platform.machine()}"
 
 
+def etcd_version():
+    found = re.search(r"(\d\S*)", first_line(["etcd", "--version"])) if shutil.which("etcd") else None
+    return found.group(1) if found else "not installed"
+
+
+def lmdb_version():
+    library = ctypes.util.find_library("lmdb") or "liblmdb.so.0"
+    try:
+        version = ctypes.CDLL(library).mdb_version
+    except OSError:
+        return "not installed"
+    version.restype = ctypes.c_char_p
+    return re.sub(r"^LMDB |:.*$", "", version(None, None, None).decode())
+
+
 def disk(folder):
     line = first_line(["df", "--output=fstype,source", folder])
     done = subprocess.run(["df", "--output=fstype,source", folder], stdout=subprocess.PIPE,
@@ -324,9 +379,14 @@ class Workspace:
         return self
 
     def __exit__(self, *unused):
+        # A second Ctrl-C would leave processes behind.
+        handlers = [(number, signal.signal(number, signal.SIG_IGN))
+                    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
         for store in self.stores:
             store.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
+        for number, handler in handlers:
+            signal.signal(number, handler)
 
 
 def replace_file(path, text):
