@@ -278,11 +278,11 @@ STEAL_MOST = 0.03
 STEAL_REPEATS = 3
 
 
-def calmly(measure):
+def calmly(measure, repeats=STEAL_REPEATS):
     """What measure() returns, a dict with "steal"; measured again if too much was stolen, a few times.
     The least disturbed one is returned, with how often it was "repeated"."""
     results = [measure()]
-    while results[-1]["steal"] > STEAL_MOST and len(results) <= STEAL_REPEATS:
+    while results[-1]["steal"] > STEAL_MOST and len(results) <= repeats:
         results.append(measure())
     best = min(results, key=lambda result: result["steal"])
     return {**best, "repeated": len(results) - 1}

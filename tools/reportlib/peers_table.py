@@ -182,14 +182,14 @@ def figures(results):
         operation = OPERATIONS.get(measure) or OPERATIONS.get(kind, kind)
         title = f"YCSB {which.upper()}, {clients(10)}, latency of a {operation.upper()}" if kind == "ycsb" \
             else f"{TITLES[kind]}, {clients(int(which))}"
-        lines += [row(results, measure, store, operation, title + how_cached(measure, store))
+        lines += [row(results, measure, store, operation, title + how_cached(stores[store]))
                   for store in ALL if store in stores]
     return [*lines, ""] if len(lines) > 2 else []
 
 
-def how_cached(measure, store):
-    cached = store == CAIRN and measure in ("cached 1", "ycsb a", "ycsb b", "ycsb f")
-    return ", with the cache" if cached else ""
+def how_cached(rounds):
+    hits = [r["hit_rate"] * 100 for r in rounds if "hit_rate" in r]
+    return f", with the cache ({statistics.median(hits):.1f}% hits)" if hits else ""
 
 
 def checkpoint_text(results):
@@ -225,7 +225,8 @@ def written_text(results):
             "the server processes with", "(`write_bytes` of /proc/PID/io), which is what is judged. The "
             "device's count (/proc/diskstats) has whatever else the machine",
             "writes, and the file system's own journal. Random overwrites by 30 clients; snapshots "
-            "and rewrites as each store does by", "default. Checkpoints that Cairn's servers ended in these runs: "
+            "and rewrites as each store does "
+            "by", "default. Checkpoints that Cairn's servers ended in these runs: "
             f"{', '.join(cairn) or 'none'}.", "", *lines, ""]
 
 

@@ -170,7 +170,8 @@ class Bench:
     def drive(self, store, *words, repeat=True):
         """One measurement; repeated while too much is stolen, unless it changes what it measures."""
         measure = lambda: benchlib.drive(self.options.programs, store, *[str(word) for word in words])
-        return slim(benchlib.calmly(measure) if repeat else {**measure(), "repeated": 0})
+        return slim(benchlib.calmly(
+            measure, benchlib.STEAL_REPEATS if repeat and not self.options.quick else 0))
 
     def load(self, store, keys, *words):
         self.drive(store, *(words or ("--operation", "put", "--order", "sequential")), "--connections",
