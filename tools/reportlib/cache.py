@@ -75,24 +75,26 @@ def verdicts(results):
         gain, pair = (rate(results, workload, p, True) / rate(results, workload, p, False) for p in PROCESSES)
         two = rate(results, workload, 2, True) / rate(results, workload, 1, True)
         word = "more" if gain > 1.05 else "fewer" if gain < 0.95 else "no more"
-        yield (f"- Workload {workload.upper()}: {times(gain)} times the operations with the cache in one process "
-               f"({word} than without), {times(pair)} times in two; two processes with the cache do "
-               f"{times(two)} times what one does.")
+        yield (f"- Workload {workload.upper()}: {times(gain)} times the operations with the cache in one "
+               f"process ({word} than without), {times(pair)} times in two; two processes with the cache "
+               f"do {times(two)} times what one does.")
 
 
 def section(results):
     return [
-        f"{results['clients']} clients in one process or divided between two, {plural(results['servers'], 'server')}"
-        f", {results['copies']} copies, {results['keys']:,} records of 100 bytes, keys by Zipf's law. The cache "
-        "is one segment of memory with an agent process of its own, already in use when the measurement begins. "
-        f"Medians of {plural(results['rounds'], 'round')} of {results['seconds']} s in turns, in brackets least "
-        "and most; latencies in µs.", "",
+        f"{results['clients']} clients in one process or divided between two, "
+        f"{plural(results['servers'], 'server')}, {results['copies']} copies, {results['keys']:,} records "
+        "of 100 bytes, keys by Zipf's law. The cache is one segment of memory with an agent process of "
+        "its own, already in use when the measurement begins. Medians of "
+        f"{plural(results['rounds'], 'round')} of {results['seconds']} s in turns, in brackets least and "
+        "most; latencies in µs.", "",
         *table(["workload", "cache", "processes", "operations/s", "× without", "hits %", "read p50",
                 "read p99", "update p50"], rows(results), texts=2), "",
         image("cache", "Throughput with and without the cache"), "", *verdicts(results), "",
-        "A hit is a read of memory, a miss a call; a client that only reads cached records takes a processor for "
-        "itself, and two processes need two. An update waits for the copies' disks as before, and first for "
-        "every host that holds its bucket, so the more updates there are, the less the cache can give.",
+        "A hit is a read of memory, a miss a call; a client that only reads cached records takes a "
+        "processor for itself, and two processes need two. An update waits for the copies' disks as "
+        "before, and first for every host that holds its bucket, so the more updates there are, the less "
+        "the cache can give.",
         steal_text(results), ""]
 
 
@@ -100,7 +102,8 @@ def charts(results):
     def bars(processes, cached):
         word = "one process" if processes == 1 else "two processes"
         return Series(f"{word}, {'cache' if cached else 'no cache'}",
-                      [(workload.upper(), rate(results, workload, processes, cached)) for workload in WORKLOADS])
+                      [(workload.upper(), rate(results, workload, processes, cached))
+                       for workload in WORKLOADS])
     series = [bars(processes, cached) for processes in PROCESSES for cached in (False, True)]
     return [Chart("cache", f"With and without the cache, {results['clients']} clients", "workload",
                   "operations a second", series, kind="bars", log_y=True)]

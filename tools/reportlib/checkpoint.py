@@ -90,22 +90,22 @@ def verdict(results):
                 "compared.")
     ratio = {key: median([p[key] for p in during]) / median([p[key] for p in without])
              for key in ("per_second", "put_p99_us", "get_p99_us")}
-    return (f"While a checkpoint is under way the throughput is {times(ratio['per_second'])} times, the 99th "
-            f"percentile of a PUT {times(ratio['put_p99_us'])} times and of a GET {times(ratio['get_p99_us'])} "
-            "times that without (medians).")
+    return (f"While a checkpoint is under way the throughput is {times(ratio['per_second'])} times, the "
+            f"99th percentile of a PUT {times(ratio['put_p99_us'])} times and of a GET "
+            f"{times(ratio['get_p99_us'])} times that without (medians).")
 
 
 def section(results):
     parts, (during, without) = results["parts"], divided(results)
     return [
-        f"One server with one copy that checkpoints after each {results['limit']} bytes of writes (48M if it is not "
-        f"told), so that it does so often: {plural(results['done'], 'checkpoint')} in "
-        f"{parts[-1]['ended'] - parts[0]['began']:.0f} s. {plural(results['clients'], 'client')}, half GETs, half "
-        f"PUTs of 100 bytes, {results['keys']:,} keys chosen uniformly, {len(parts)} measurements of "
-        f"{results['operations']:,} operations, one after the other. A checkpoint was under way in at least "
-        f"{MUCH * 100:.0f} % of the time of {len(during)}, at no time of {len(without)}; the others are in no "
-        "row. Whether one is under way is seen from the processor time of the server's threads and from the "
-        "store's file, five times a second. Latencies in µs.", "",
+        f"One server with one copy that checkpoints after each {results['limit']} bytes of writes (48M if "
+        f"it is not told), so that it does so often: {plural(results['done'], 'checkpoint')} in "
+        f"{parts[-1]['ended'] - parts[0]['began']:.0f} s. {plural(results['clients'], 'client')}, half "
+        f"GETs, half PUTs of 100 bytes, {results['keys']:,} keys chosen uniformly, {len(parts)} "
+        f"measurements of {results['operations']:,} operations, one after the other. A checkpoint was "
+        f"under way in at least {MUCH * 100:.0f} % of the time of {len(during)}, at no time of "
+        f"{len(without)}; the others are in no row. Whether one is under way is seen from the processor "
+        "time of the server's threads and from the store's file, five times a second. Latencies in µs.", "",
         *table(["measurements with", "", "operations/s", "slowest tenth below", "GET p99", "PUT p99",
                 "GET longest", "PUT longest"], rows(results)), "",
         image("checkpoint", "Throughput and checkpoints"), "",

@@ -75,10 +75,10 @@ def section(results):
     low, high = min(ratio, key=ratio.get), max(ratio, key=ratio.get)
     return [
         f"{results['clients']} clients (connections of one driver, one operation outstanding on each), "
-        f"{results['keys']:,} records of 100 bytes, keys by Zipf's law (D: the newest), no shared cache; with "
-        "more than one server two copies of each partition.",
-        f"Medians of {plural(results['rounds'], 'round')} of {results['seconds']} s, each on a fresh cluster, "
-        "in brackets least and most.", "",
+        f"{results['keys']:,} records of 100 bytes, keys by Zipf's law (D: the newest), no shared cache; "
+        "with more than one server two copies of each partition.",
+        f"Medians of {plural(results['rounds'], 'round')} of {results['seconds']} s, each on a fresh "
+        "cluster, in brackets least and most.", "",
         "Operations a second:", "",
         *table(["workload", "", *heads("")], throughput_rows(results), texts=2), "",
         image("clients", "Throughput of YCSB's workloads"), "",
@@ -88,10 +88,12 @@ def section(results):
         *table(["workload", "operation", *[f"{what}, {servers} server{'s' * (servers > 1)}"
                                            for servers in SERVERS for what in ("mean", "p99")]],
                latency_rows(results), texts=2), "",
-        f"With {most} servers there are {times(ratio[low])} (workload {low.upper()}) to {times(ratio[high])} "
-        f"(workload {high.upper()}) times as many operations a second as with one. All servers and the driver "
-        "share this machine's processors and its disk, and with more than one server each write is made twice: "
-        "these figures say what more servers cost here, not what they would bring on machines of their own.",
+        f"With {most} servers there are {times(ratio[low])} (workload {low.upper()}) to "
+        f"{times(ratio[high])} (workload {high.upper()}) times as many operations a second as with one. "
+        "All servers and the driver share this machine's processors and its disk, and with more than one "
+        "server each write is made twice: these figures say what more servers cost here, not what they "
+        "would bring on machines of their own. A key's partition follows from its hash, so a scan asks "
+        "every server.",
         steal_text(results), ""]
 
 

@@ -33,7 +33,7 @@ def run(options, space, progress):
                 with clusters.cluster(space, options, copies, copies) as store:
                     runs.append(one(options, store, copies, *case, turn))
                 per = runs[-1]["running"] / runs[-1]["executed"]
-                progress(f"round {turn + 1}, {plural(copies, 'copy', '')}, {case[0].upper()} of {case[1]} bytes: "
+                progress(f"round {turn + 1}, copies {copies}, {case[0].upper()} of {case[1]} bytes: "
                          f"{per:,.0f} bytes an operation")
     return {"rounds": rounds(options), "clients": CLIENTS, "keys": ycsb.keys(options), "runs": runs}
 
@@ -48,9 +48,9 @@ def one(options, store, copies, operation, value, count, turn):
     before = [written.by_process(server) for server in store.servers]
 
     def once():
-        return drive(options.programs, store, "--operation", operation, "--connections", str(CLIENTS), "--keys",
-                     str(ycsb.keys(options)), "--count", str(count_of(options, count)), "--value-size",
-                     str(value), "--warm-up", "0", "--no-load", "--seed", str(turn + 1))
+        return drive(options.programs, store, "--operation", operation, "--connections", str(CLIENTS),
+                     "--keys", str(ycsb.keys(options)), "--count", str(count_of(options, count)),
+                     "--value-size", str(value), "--warm-up", "0", "--no-load", "--seed", str(turn + 1))
     result = once() if operation == "put" or options.quick else calmly(once)
     after = [written.by_process(server) for server in store.servers]
     ended = written.end_cleanly(store.servers)
@@ -91,33 +91,35 @@ def agreement(results):
               if r["operation"] == "put" and r["device"] is not None and r["whole"]]
     if not ratios:
         return "The kernel counts no bytes for this device, so there is nothing to compare with."
-    return (f"The device was written {number(min(ratios), 2)} to {number(max(ratios), 2)} times what the servers' "
-            "counters say; what is beyond 1 is the file system's journal and metadata, and everybody else on "
-            "this machine.")
+    return (f"The device was written {number(min(ratios), 2)} to {number(max(ratios), 2)} times what the "
+            "servers' counters say; what is beyond 1 is the file system's journal and metadata, and "
+            "everybody else on this machine.")
 
 
 def second_copy(results):
     ratios = [median([r["server_cpu_seconds"] / r["executed"] for r in of(results, 2, operation, value)]) /
               median([r["server_cpu_seconds"] / r["executed"] for r in of(results, 1, operation, value)])
               for operation, value, _ in CASES if operation == "put"]
-    return (f"A PUT with two copies takes the servers together {times(min(ratios))} to {times(max(ratios))} times "
-            "the CPU time of one copy.")
+    return (f"A PUT with two copies takes the servers together {times(min(ratios))} to "
+            f"{times(max(ratios))} times the CPU time of one copy.")
 
 
 def section(results):
     return [
         f"{plural(results['clients'], 'client')}, keys of {KEY_BYTES} bytes chosen uniformly from "
-        f"{results['keys']:,} that are there, a fixed number of operations; one server with one copy, and two "
-        f"with two. {plural(results['rounds'], 'round')}, each on fresh data. CPU time is that of all server "
-        "processes and the manager together, and of the driver, in µs. Bytes written: by all servers, as the "
-        "kernel counts them for a process, while the operations ran, and until the servers had ended cleanly, "
-        "which checkpoints what the log alone held; and by the device in that whole time. *× payload*: all "
-        "bytes that the servers wrote, over those of the key and the value in all copies.", "",
+        f"{results['keys']:,} that are there, a fixed number of operations; one server with one copy, and "
+        f"two with two. {plural(results['rounds'], 'round')}, each on fresh data. CPU time is that of all "
+        "server processes and the manager together, and of the driver, in µs. Bytes written: by all "
+        "servers, as the kernel counts them for a process, while the operations ran, and until the "
+        "servers had ended cleanly, which checkpoints what the log alone held; and by the device in that "
+        "whole time. *× payload*: all bytes that the servers wrote, over those of the key and the value "
+        "in all copies.", "",
         *table(["operation", "copies", "operations", "a second", "CPU µs servers", "CPU µs driver",
                 "bytes while running", "bytes until the end", "device bytes", "× payload"],
                rows(results)), "",
         "A write is in the log at once, in whole blocks that few clients share, and in the store with the "
-        "next checkpoint, where whole pages are written however little of one has changed; so the bytes belong to "
+        "next checkpoint, where whole pages are written however little of one has changed; so the bytes "
+        "belong to "
         "this number of clients, of keys and of operations between two checkpoints. "
         + second_copy(results) + " " + agreement(results), steal_text(results), ""]
 

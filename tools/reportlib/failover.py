@@ -1,11 +1,12 @@
 """The throughput around the death of one of three servers, in slices of a tenth of a second."""
 import time
 
+import benchlib
 from replicationlib import Load, waits
 
 from . import clusters
 from .chart import Chart, Series, image
-from .texts import median, plural, spread, table
+from .texts import median, plural, spread, steal_text, table
 
 TITLE = "A server dies and comes back"
 CLIENTS = [10, 30]
@@ -41,7 +42,7 @@ def one(store, clients, seed):
     try:
         load.start()
         load.run_for(1)                 # each client's first calls find the servers
-        began = time.monotonic()
+        began, ticks = time.monotonic(), benchlib.processor_ticks()
         led = store.led_by(store.status())[VICTIM]
         load.run_for(BEFORE)
         killed = store.kill_server(VICTIM)
@@ -53,7 +54,7 @@ def one(store, clients, seed):
         store.wait_whole(PATIENCE_SECONDS, load.check)
         whole = time.monotonic() - killed
         load.run_for(AFTER)
-        ended = time.monotonic()
+        ended, steal = time.monotonic(), benchlib.stolen_share(ticks, benchlib.processor_ticks())
         times = list(load.times)
         load.pause()
         load.verify()
@@ -62,7 +63,7 @@ def one(store, clients, seed):
     until = [(sent, answered) for sent, answered in times if answered < killed + started]
     longest, silence = waits(until, killed)
     return {"led": led, "partitions": store.partitions, "served": served, "started": started, "whole": whole,
-            "longest": longest, "silence": silence, "answers": len(times),
+            "longest": longest, "silence": silence, "answers": len(times), "steal": steal,
             "before": between(times, began, killed) / (killed - began),
             "after": between(times, killed + whole, ended) / (ended - killed - whole),
             "slices": slices(times, began, killed, ended)}
@@ -109,24 +110,26 @@ def section(results):
     runs = results["runs"]
     back = median([r["after"] / r["before"] for r in runs])
     return [
-        f"{plural(results['servers'], 'server')}, {results['copies']} copies, clients (`cairn workload`) that "
-        "each have one write outstanding: PUTs to keys of their own, SWAPs of keys that all share. Server "
-        f"{VICTIM} is killed with SIGKILL and started again {AWAY} s later. Medians of "
-        f"{plural(results['rounds'], 'round')}, each on a fresh cluster, in brackets least and most; seconds.", "",
+        f"{plural(results['servers'], 'server')}, {results['copies']} copies, clients (`cairn workload`) "
+        "that each have one write outstanding: PUTs to keys of their own, SWAPs of keys that all share. "
+        f"Server {VICTIM} is killed with SIGKILL and started again {AWAY} s later. Medians of "
+        f"{plural(results['rounds'], 'round')}, each on a fresh cluster, in brackets least and most; "
+        "seconds.", "",
         *table(["clients", "writes/s before", "partitions led", "nobody answered", "below half of the rate",
                 "longest wait", "all served after", "two copies, from its start", "writes/s after"],
                rows(results), texts=0), "",
-        *[image(f"failover-{clients}", f"Throughput around a kill, {clients} clients") for clients in CLIENTS],
-        "",
+        *[text for clients in CLIENTS
+          for text in (image(f"failover-{clients}", f"Throughput around a kill, {clients} clients"), "")],
         "*Nobody answered*: the longest time without any answer from the kill to the server's start. *All "
         "served*: from the kill until each partition has answered a write sent after it.",
-        "A client has one call outstanding, and soon each waits for a partition whose primary or backup is gone; "
-        "so the throughput falls to nothing although the partitions that the server had no part in are served "
-        "all the while. Most of the time is waiting by design: for the lease of a backup that died, or "
-        "for the grace after which a backup takes over.",
-        f"{sum(r['answers'] for r in runs):,} acknowledged writes, read back after each round: none lost, no "
-        f"SWAP executed twice. When all copies were back, the rate was {back * 100:.0f} % of that before. One "
-        "program that drives all clients takes a processor, so these rates are no measure of speed.", ""]
+        "A client has one call outstanding, and soon each waits for a partition whose primary or backup "
+        "is gone; so the throughput falls to nothing although the partitions that the server had no part "
+        "in are served all the while. Most of the time is waiting by design: for the lease of a backup "
+        "that died, or for the grace after which a backup takes over.",
+        f"{sum(r['answers'] for r in runs):,} acknowledged writes, read back after each round: none lost, "
+        f"no SWAP executed twice. When all copies were back, the rate was {back * 100:.0f} % of that "
+        "before. One program that drives all clients takes a processor, so these rates are no measure of "
+        "speed.", steal_text(results), ""]
 
 
 def charts(results):

@@ -39,7 +39,7 @@ def run(options, space, progress):
             for servers, victims in SCENARIOS:
                 with clusters.cluster(space, options, servers, copies) as store:
                     rows.append(scenario(options, space, fuzz, store, victims))
-                progress(f"{text_of(servers, victims)}, {plural(copies, 'copy', '')}: {rows[-1]['verdict']}")
+                progress(f"{text_of(servers, victims)}, copies {copies}: {rows[-1]['verdict']}")
     finally:
         histories.remove_caches(fuzz)
     return {"away": AWAY_SECONDS, "keys": fuzz.KEYS, "rows": rows}
@@ -47,10 +47,12 @@ def run(options, space, progress):
 
 def scenario(options, space, fuzz, store, victims):
     """One run of the clients to their end, and whether their answers fit one order."""
-    seed, started = random.randrange(1 << 32), time.monotonic()
+    seed = random.randrange(1 << 32)
+    keys, lost, hurt = histories.choose_keys(store, victims, fuzz.KEYS)
     row = {"servers": len(store.addresses), "victims": victims, "copies": store.replicas,
-           "clients": fuzz.CLIENTS, "seed": seed}
-    recorder = fuzz.Recorder(store.manager_address, fuzz.CLIENTS, fuzz.calls(seed), count(options))
+           "clients": fuzz.CLIENTS, "seed": seed, "lost": lost, "hurt": hurt}
+    next_operation, started = histories.calls(fuzz.CLIENTS, keys, seed), time.monotonic()
+    recorder = fuzz.Recorder(store.manager_address, fuzz.CLIENTS, next_operation, count(options))
     try:
         if victims:
             row["killed_at"], row["done_while_away"] = kill_and_relaunch(store, recorder, victims,
@@ -91,25 +93,33 @@ def rows_of(results):
     for row in results["rows"]:
         longest = "–" if row["longest"] is None else f"{row['longest'] * 1000:,.0f}"
         yield [text_of(row["servers"], row["victims"]), row["copies"], row["clients"],
+               f"{row['lost']} / {row['hurt']}" if row["victims"] else "",
                f"{row['operations']:,}", f"{row['checked']:,}", f"{row['seconds']:.1f}", longest,
                f"{row['done_while_away']:,}" if "done_while_away" in row else "",
                "passed" if row["passed"] else "**failed**"]
 
 
-def waits(results, copies):
-    return [row["longest"] for row in results["rows"]
-            if row["victims"] and row["copies"] == copies and row["longest"] is not None]
+def longest(results, choose):
+    """Of the runs in which servers were killed and that the function chooses, in words."""
+    found = [row["longest"] for row in results["rows"]
+             if row["victims"] and row["longest"] is not None and choose(row)]
+    if not found:
+        return None
+    low, high = min(found), max(found)
+    return f"{low:.2f} s" if len(found) == 1 else f"{low:.2f} s to {high:.2f} s"
 
 
 def wait_text(results):
-    one, two = waits(results, 1), waits(results, 2)
-    if not one or not two:
-        return []
-    return [f"With one copy nobody has what the killed servers hold: calls for it wait until they are started "
-            f"again, {results['away']} s after the kill, and then go on (longest {max(one):.2f} s). With two "
-            f"copies another server takes over (longest {min(two):.2f} s to {max(two):.2f} s); where two "
-            "servers of five are killed at once, partitions whose copies were both there wait as if they had "
-            "one."]
+    waited, taken = longest(results, lambda row: row["lost"]), longest(results, lambda row: not row["lost"])
+    found = []
+    if waited:
+        found += ["Where all copies of a key were on killed servers, calls for it wait until these are "
+                  f"started again, {results['away']} s after the kill, and then go on: the longest call of "
+                  f"a run took {waited}."]
+    if taken:
+        found += ["Where another server had a copy of every key, it takes over, and the longest call of a "
+                  f"run took {taken}."]
+    return found
 
 
 def section(results):
@@ -121,13 +131,16 @@ def section(results):
                "; ".join(f"{text_of(r['servers'], r['victims'])}, copies {r['copies']}, seed {r['seed']}: "
                          f"`{r['verdict']}`" for r in failed))
     return [
-        f"{plural(results['rows'][0]['clients'], 'client')} (`cairn workload`) do GETs, PUTs, SWAPs and DELETEs "
-        f"on the same {results['keys']} keys and share a cache of this host. Every call is recorded with the "
-        "times when it began and when it was answered; a checker then looks for one order of all calls that "
-        "fits these times and every answer (linearizability). Servers are killed with SIGKILL, all at once, "
-        f"when half of the calls have begun, and started again {results['away']} s later on their data.", "",
-        *table(["scenario", "copies", "clients", "operations", "checked", "seconds", "longest call ms",
-                "answered while servers were away", "result"], rows_of(results)), "",
+        f"{plural(results['rows'][0]['clients'], 'client')} (`cairn workload`) do GETs, PUTs, SWAPs and "
+        f"DELETEs on the same {results['keys']} keys and share a cache of this host. Every call is "
+        "recorded with the times when it began and when it was answered; a checker then looks for one "
+        "order of all calls that fits these times and every answer (linearizability). Servers are killed "
+        "with SIGKILL, all at once, when half of the calls have begun, and started again "
+        f"{results['away']} s later on their data. *Lost*: keys that have all their copies on killed "
+        "servers, *hurt*: one of two; keys are chosen so that there are such. *Meanwhile*: from the kill to "
+        "the start.", "",
+        *table(["scenario", "copies", "clients", "keys lost / hurt", "operations", "checked", "seconds",
+                "longest call ms", "answered meanwhile", "result"], rows_of(results)), "",
         verdict, *wait_text(results), ""]
 
 

@@ -15,29 +15,34 @@ def case_at(share):
     return f"mix at {share} %"
 
 
+def length(options):
+    """Seconds: one operation in ten thousand has to come often enough, also at half of the rate."""
+    return ycsb.seconds(options) * (1 if options.quick else 4)
+
+
 def estimate(options):
     cases = len(ALONE) + len(SHARES)
-    return 8 + ycsb.rounds(options, 5) * cases * (ycsb.seconds(options) + 1.3)
+    return 8 + ycsb.rounds(options, 2) * cases * (length(options) + 1.3)
 
 
 def run(options, space, progress):
-    keys, runs = ycsb.keys(options), []
+    keys, runs, long = ycsb.keys(options), [], ["--seconds", str(length(options))]
     with clusters.cluster(space, options, SERVERS, COPIES) as store:
         clusters.put_all(options, store, keys)
-        for turn in range(ycsb.rounds(options, 5)):
+        for turn in range(ycsb.rounds(options, 2)):
             for case, operation in ALONE.items():
-                result = ycsb.plain(options, store, keys, CLIENTS, turn + 1, "--operation", operation)
+                result = ycsb.plain(options, store, keys, CLIENTS, turn + 1, "--operation", operation, *long)
                 runs.append({"case": case, **result})
                 progress(f"round {turn + 1}, {case}: {result['per_second']:,.0f}/s")
             whole = runs[-1]["per_second"]
             for share in SHARES:
                 rate = max(1, int(whole * share / 100))
                 result = ycsb.plain(options, store, keys, CLIENTS, turn + 1, "--operation", "mix",
-                                    "--rate", str(rate))
+                                    "--rate", str(rate), *long)
                 runs.append({"case": case_at(share), "rate": rate, **result})
                 progress(f"round {turn + 1}, {case_at(share)}: {result['per_second']:,.0f}/s")
     return {"clients": CLIENTS, "servers": SERVERS, "copies": COPIES, "keys": keys,
-            "seconds": ycsb.seconds(options), "rounds": ycsb.rounds(options, 5), "runs": runs}
+            "seconds": length(options), "rounds": ycsb.rounds(options, 2), "runs": runs}
 
 
 def lines_of(results):
@@ -88,15 +93,15 @@ def missed(results):
 
 def section(results):
     return [
-        f"{results['clients']} clients, {plural(results['servers'], 'server')}, {results['copies']} copies, "
-        f"{results['keys']:,} keys of 16 bytes chosen uniformly, values of 100 bytes, no shared cache; half of "
-        f"the mix is GETs. Medians of {plural(results['rounds'], 'round')} of {results['seconds']} s, for the "
-        f"longest the longest of all, in µs. A percentile stands only where at least {ycsb.BEYOND} operations "
-        "of a round lie beyond it.", "",
-        "As fast as the clients can, a client that waits sends nothing meanwhile, and one long wait counts once. "
-        "So the mix is also measured at a fixed rate, a part of the throughput measured just before it: *due* is "
-        "the latency since the operation should have begun, which counts everybody who would have waited "
-        "too; *begun* since it did begin.", "",
+        f"{results['clients']} clients, {plural(results['servers'], 'server')}, {results['copies']} "
+        f"copies, {results['keys']:,} keys of 16 bytes chosen uniformly, values of 100 bytes, no shared "
+        f"cache; half of the mix is GETs. Medians of {plural(results['rounds'], 'round')} of "
+        f"{results['seconds']} s, for the longest the longest of all, in µs. A percentile stands only "
+        f"where at least {ycsb.BEYOND} operations of a round lie beyond it.", "",
+        "As fast as the clients can, a client that waits sends nothing meanwhile, and one long wait "
+        "counts once. So the mix is also measured at a fixed rate, a part of the throughput measured "
+        "just before it: *due* is the latency since the operation should have begun, which counts "
+        "everybody who would have waited too; *begun* since it did begin.", "",
         *table(["case", "operation", "since", *HEADS], rows(results), texts=3), "",
         *table(["case", "asked/s", "done/s"], rates(results)), "",
         missed(results), "", image("latency", "Latency over percentile"), "",
@@ -105,7 +110,7 @@ def section(results):
 
 def curve(measured):
     """How slow one operation in N is, over N."""
-    points = [(1 / (1 - share), value(measured, name)) for name, share in ycsb.PERCENTILES]
+    points = [(round(1 / (1 - share)), value(measured, name)) for name, share in ycsb.PERCENTILES]
     return [point for point in points if point[1] is not None]
 
 

@@ -88,18 +88,19 @@ def section(results):
     keys, found = results["keys"], results["rows"]
     spare = [row["end_store"] / keys / (KEY_BYTES + row["value"]) for row in found]
     return [
-        f"{keys:,} keys of {KEY_BYTES} bytes put once each by {plural(CONNECTIONS, 'client')} into one server with "
-        "one copy, in key order, and in no order (numbers drawn from a range so large that hardly one comes "
-        "twice). RssAnon is the server's own memory, without the page cache that it maps; at most: of samples "
-        "ten times a second, at the end: when the last PUT was answered. The disk at most: meanwhile, all files; "
-        "at the end: the server has checkpointed and ended.", "",
+        f"{keys:,} keys of {KEY_BYTES} bytes put once each by {plural(CONNECTIONS, 'client')} into one "
+        "server with one copy, in key order, and in no order (numbers drawn from a range so large that "
+        "hardly one comes twice). RssAnon is the server's own memory, without the page cache that it "
+        "maps; at most: of samples ten times a second, at the end: when the last PUT was answered. The "
+        "disk at most: meanwhile, all files; at the end: the server has checkpointed and ended.", "",
         *table(["value bytes", "written in", "PUTs/s", "RssAnon MiB idle", "at most", "at the end",
                 "RssAnon bytes a key at most", "at the end", "disk bytes a key at most",
                 "store at the end", "log at the end"], rows(results), texts=0), "",
-        "The server's own memory is what was written since the last checkpoints, not the keys that there are: "
-        f"bytes a key get fewer as the keys get more. The store takes {min(spare):.1f} to {max(spare):.1f} times the "
-        "bytes of keys and values: keys in no order leave pages partly filled. The log is made of segments of a "
-        "fixed size, of which some are kept for copies that were away, however little was written.",
+        "The server's own memory is what was written since the last checkpoints, not the keys that there "
+        f"are: bytes a key get fewer as the keys get more. The store takes {min(spare):.1f} to "
+        f"{max(spare):.1f} times the bytes of keys and values: keys in no order leave pages partly "
+        "filled. The log is made of segments of a fixed size, of which some are kept for copies that "
+        "were away, however little was written.",
         steal_text(results), ""]
 
 

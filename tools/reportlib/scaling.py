@@ -65,16 +65,17 @@ def growth(results, servers):
 
 def section(results):
     return [
-        f"Workload A (half reads, half updates), {results['keys']:,} records of 100 bytes; one server with one "
-        f"copy, and five with two copies of each partition. Medians of {plural(results['rounds'], 'round')} of "
-        f"{results['seconds']} s, each on a fresh cluster, in brackets least and most; latencies in µs.", "",
+        f"Workload A (half reads, half updates), {results['keys']:,} records of 100 bytes; one server "
+        "with one copy, and five with two copies of each partition. Medians of "
+        f"{plural(results['rounds'], 'round')} of {results['seconds']} s, each on a fresh cluster, in "
+        "brackets least and most; latencies in µs.", "",
         *table(["servers", "clients", "operations/s", "read p50", "read p99", "update p50", "update p99"],
                rows(results), texts=0), "",
         image("scaling", "Throughput over clients"), "", image("scaling-latency", "p99 over clients"), "",
         *[f"- {growth(results, servers)}" for servers in SERVERS], "",
-        "Clients that wait for a disk cost a server little, so one fsync serves more of them at once; where the "
-        "throughput no longer grows, the processors, which servers and driver share, are used up, and more "
-        "clients only wait longer.", steal_text(results), ""]
+        "Clients that wait for a disk cost a server little, so one fsync serves more of them at once; "
+        "where the throughput no longer grows, the processors, which servers and driver share, are used "
+        "up, and more clients only wait longer.", steal_text(results), ""]
 
 
 def charts(results):
