@@ -68,9 +68,13 @@ def share(looks, busy, began, ended):
 
 
 def divided(results):
-    """(measurements with a checkpoint under way, those without any)"""
-    return ([p for p in results["parts"] if p["busy"] >= MUCH],
-            [p for p in results["parts"] if p["busy"] == 0])
+    """(measurements with a checkpoint under way, those without any), but for disturbed ones"""
+    calm = [p for p in results["parts"] if not is_disturbed(p)]
+    return [p for p in calm if p["busy"] >= MUCH], [p for p in calm if p["busy"] == 0]
+
+
+def is_disturbed(part):
+    return (part["steal"] or 0) > benchlib.STEAL_MOST
 
 
 def rows(results):
@@ -104,8 +108,10 @@ def section(results):
         f"GETs, half PUTs of 100 bytes, {results['keys']:,} keys chosen uniformly, {len(parts)} "
         f"measurements of {results['operations']:,} operations, one after the other. A checkpoint was "
         f"under way in at least {MUCH * 100:.0f} % of the time of {len(during)}, at no time of "
-        f"{len(without)}; the others are in no row. Whether one is under way is seen from the processor "
-        "time of the server's threads and from the store's file, five times a second. Latencies in µs.", "",
+        f"{len(without)}. In no row are the others, nor {sum(map(is_disturbed, parts))} during which the "
+        f"hypervisor took more than {benchlib.STEAL_MOST * 100:.0f} % of the CPU time. Whether a "
+        "checkpoint is under way is seen from the processor time of the server's threads and from the "
+        "store's file, five times a second. Latencies in µs.", "",
         *table(["measurements with", "", "operations/s", "slowest tenth below", "GET p99", "PUT p99",
                 "GET longest", "PUT longest"], rows(results)), "",
         image("checkpoint", "Throughput and checkpoints"), "",
@@ -116,7 +122,7 @@ def section(results):
 
 def points(results, key):
     during, without = divided(results)
-    between = [p for p in results["parts"] if 0 < p["busy"] < MUCH]
+    between = [p for p in results["parts"] if 0 < p["busy"] < MUCH and not is_disturbed(p)]
     names = [("a checkpoint under way", during), ("for a part of it", between), ("none", without)]
     return [Series(name, [((p["began"] + p["ended"]) / 2, p[key]) for p in parts]) for name, parts in names
             if parts]

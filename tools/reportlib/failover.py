@@ -115,16 +115,17 @@ def section(results):
         f"Server {VICTIM} is killed with SIGKILL and started again {AWAY} s later. Medians of "
         f"{plural(results['rounds'], 'round')}, each on a fresh cluster, in brackets least and most; "
         "seconds.", "",
-        *table(["clients", "writes/s before", "partitions led", "nobody answered", "below half of the rate",
-                "longest wait", "all served after", "two copies, from its start", "writes/s after"],
+        *table(["clients", "writes/s before", f"led, of {runs[0]['partitions']}", "nobody answered",
+                "below half of the "
+                "rate", "longest wait", "all served after", "two copies, from its start", "writes/s after"],
                rows(results), texts=0), "",
         *[text for clients in CLIENTS
           for text in (image(f"failover-{clients}", f"Throughput around a kill, {clients} clients"), "")],
         "*Nobody answered*: the longest time without any answer from the kill to the server's start. *All "
         "served*: from the kill until each partition has answered a write sent after it.",
         "A client has one call outstanding, and soon each waits for a partition whose primary or backup "
-        "is gone; so the throughput falls to nothing although the partitions that the server had no part "
-        "in are served all the while. Most of the time is waiting by design: for the lease of a backup "
+        "is gone; so the throughput falls much further than by the part of the partitions that is "
+        "not served for a while. Most of the time is waiting by design: for the lease of a backup "
         "that died, or for the grace after which a backup takes over.",
         f"{sum(r['answers'] for r in runs):,} acknowledged writes, read back after each round: none lost, "
         f"no SWAP executed twice. When all copies were back, the rate was {back * 100:.0f} % of that "

@@ -9,6 +9,7 @@ from .texts import number, plural, steal_text, table
 TITLE = "Memory and disk"
 VALUES = [8, 100]
 KEY_BYTES = 16
+ORDERS = {"sequential": "in key order", "uniform": "in no order"}
 RANGE = 1 << 40          # keys drawn from so many: hardly one comes twice
 CONNECTIONS = 64
 SAMPLE_SECONDS = 0.1
@@ -25,7 +26,7 @@ def estimate(options):
 def run(options, space, progress):
     rows = []
     for value in VALUES:
-        for order in ("sequential", "uniform"):
+        for order in ORDERS:
             with clusters.cluster(space, options, 1, 1) as store:
                 rows.append({"value": value, "order": order, **one(options, store, value, order)})
             progress(f"{order}, values of {value} bytes: at most {rows[-1]['most_kib'] / 1024:,.0f} MiB")
@@ -77,7 +78,7 @@ def one(options, store, value, order):
 def rows(results):
     keys = results["keys"]
     for row in results["rows"]:
-        yield [row["value"], "key order" if row["order"] == "sequential" else "no order",
+        yield [row["value"], ORDERS[row["order"]],
                number(row["per_second"]), number(row["idle_kib"] / 1024), number(row["most_kib"] / 1024),
                number(row["end_kib"] / 1024), number(row["most_kib"] * 1024 / keys),
                number(row["end_kib"] * 1024 / keys), number(row["most_disk"] / keys),
@@ -86,21 +87,23 @@ def rows(results):
 
 def section(results):
     keys, found = results["keys"], results["rows"]
-    spare = [row["end_store"] / keys / (KEY_BYTES + row["value"]) for row in found]
+    factors = [f"{row['end_store'] / keys / (KEY_BYTES + row['value']):.1f} with values of {row['value']} "
+               f"bytes {ORDERS[row['order']]}" for row in found]
+    most = max(row["most_kib"] for row in found) / 1024
     return [
         f"{keys:,} keys of {KEY_BYTES} bytes put once each by {plural(CONNECTIONS, 'client')} into one "
         "server with one copy, in key order, and in no order (numbers drawn from a range so large that "
         "hardly one comes twice). RssAnon is the server's own memory, without the page cache that it "
         "maps; at most: of samples ten times a second, at the end: when the last PUT was answered. The "
         "disk at most: meanwhile, all files; at the end: the server has checkpointed and ended.", "",
-        *table(["value bytes", "written in", "PUTs/s", "RssAnon MiB idle", "at most", "at the end",
+        *table(["value bytes", "written", "PUTs/s", "RssAnon MiB idle", "at most", "at the end",
                 "RssAnon bytes a key at most", "at the end", "disk bytes a key at most",
                 "store at the end", "log at the end"], rows(results), texts=0), "",
-        "The server's own memory is what was written since the last checkpoints, not the keys that there "
-        f"are: bytes a key get fewer as the keys get more. The store takes {min(spare):.1f} to "
-        f"{max(spare):.1f} times the bytes of keys and values: keys in no order leave pages partly "
-        "filled. The log is made of segments of a fixed size, of which some are kept for copies that "
-        "were away, however little was written.",
+        "The server's own memory holds what was written since the last checkpoint, not all keys "
+        f"({most:,.0f} MiB at most), so its bytes a key do not go on for more keys than these. In the end "
+        f"the store takes so many times the bytes of keys and values: {', '.join(factors)}. The log is "
+        "made of segments of a fixed size, of which some are kept for copies that were away, however "
+        "little was written.",
         steal_text(results), ""]
 
 

@@ -100,11 +100,11 @@ def section(results):
         *table(["value bytes", "records written", "log MB", "log read ms", "serves after s",
                 "MB/s beyond an empty log's time"], rows(results), texts=0), "",
         image("recovery", "Recovery time over log size"), "",
-        f"With next to nothing in the log a start takes {min(floors):.2f} s to {max(floors):.2f} s: a "
-        "server that was killed may not lead again, nor change what hosts may have cached, before the "
-        "leases are over that it may have granted. What a long log adds is in the last column. The log "
-        "is still in the page cache after a kill; after a failure of power the disk's own speed would "
-        "come on top. A server that is not told otherwise checkpoints after 48 MiB of writes and keeps "
+        f"With next to nothing in the log a start takes {min(floors):.2f} s to {max(floors):.2f} s; what "
+        "a long log adds is in the last column. Nobody has cached anything here: a server whose values hosts "
+        "have cached first waits until the leases of these caches are over, which is up to a second more. "
+        "The log is still in the page cache after a kill; after a failure of power the disk's own speed "
+        "would come on top. A server that is not told otherwise checkpoints after 48 MiB of writes and keeps "
         "256 MiB of log for copies that were away, so its log hardly grows beyond some 300 "
         "MiB.", steal_text(results), ""]
 
