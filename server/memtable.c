@@ -1,4 +1,4 @@
-/* The red-black tree of items (libbsd's tree.h: ordered, intrusive, O(log n)). */
+/* The red-black tree of items (libbsd's tree.h: ordered, intrusive, O(log n)), and their index. */
 #include "server/memtable.h"
 
 #include <stddef.h>
@@ -27,6 +27,7 @@ RB_GENERATE_INTERNAL(item_tree, item, link, item_compare, static)
 void memtable_init(struct memtable *memtable)
 {
     RB_INIT(&memtable->tree);
+    key_index_init(&memtable->index);
     memtable->count = 0;
     memtable->bytes = 0;
 }
@@ -50,10 +51,12 @@ void memtable_free(struct memtable *memtable)
             item = parent;
         }
     }
+    key_index_free(&memtable->index);
     memtable_init(memtable);
 }
 
-struct item *memtable_find(const struct memtable *memtable, const uint8_t *key, uint32_t key_length)
+static struct item *find_in_tree(const struct memtable *memtable, const uint8_t *key,
+                                 uint32_t key_length)
 {
     struct item *item = RB_ROOT(&memtable->tree);
     while (item != NULL) {
@@ -63,6 +66,14 @@ struct item *memtable_find(const struct memtable *memtable, const uint8_t *key, 
         item = order < 0 ? RB_LEFT(item, link) : RB_RIGHT(item, link);
     }
     return NULL;
+}
+
+struct item *memtable_find(const struct memtable *memtable, const uint8_t *key, uint32_t key_length)
+{
+    if (memtable->index.slots == NULL)
+        return find_in_tree(memtable, key, key_length);
+    struct item **place = key_index_find(&memtable->index, key, key_length);
+    return place != NULL ? *place : NULL;
 }
 
 struct item *memtable_seek(const struct memtable *memtable, const uint8_t *key, uint32_t key_length)
@@ -116,15 +127,53 @@ static void memtable_replace(struct memtable *memtable, struct item *old, struct
         RB_PARENT(RB_RIGHT(item, link), link) = item;
 }
 
-void memtable_put(struct memtable *memtable, struct item *item)
+static void count(struct memtable *memtable, const struct item *item)
 {
-    struct item *old = RB_INSERT(item_tree, &memtable->tree, item);
-    if (old != NULL) {
-        memtable_replace(memtable, old, item);
-        memtable->bytes -= memtable_item_bytes(old);
-        memtable->count--;
-        item_free(old);
-    }
     memtable->bytes += memtable_item_bytes(item);
     memtable->count++;
+}
+
+static void discount(struct memtable *memtable, const struct item *item)
+{
+    memtable->bytes -= memtable_item_bytes(item);
+    memtable->count--;
+}
+
+static void add_to_index(struct memtable *memtable, struct item *item)
+{
+    uint64_t before = key_index_bytes(&memtable->index);
+    key_index_add(&memtable->index, item);
+    memtable->bytes += key_index_bytes(&memtable->index) - before;
+}
+
+/* The usual write is one to a key that is there: it takes the old item's place, and the tree is not
+ * searched at all. */
+static bool overwrite(struct memtable *memtable, struct item *item)
+{
+    if (memtable->index.slots == NULL)
+        return false;
+    struct item **place = key_index_find(&memtable->index, item->bytes, item->key_length);
+    if (place == NULL)
+        return false;
+    struct item *old = *place;
+    *place = item;
+    memtable_replace(memtable, old, item);
+    discount(memtable, old);
+    item_free(old);
+    return true;
+}
+
+void memtable_put(struct memtable *memtable, struct item *item)
+{
+    if (!overwrite(memtable, item)) {
+        struct item *old = RB_INSERT(item_tree, &memtable->tree, item);
+        if (old != NULL) {
+            memtable_replace(memtable, old, item);
+            discount(memtable, old);
+            item_free(old);
+        } else {
+            add_to_index(memtable, item);
+        }
+    }
+    count(memtable, item);
 }

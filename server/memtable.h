@@ -1,4 +1,5 @@
-/* The items of one partition that are not in LMDB yet, in key order (a red-black tree).
+/* The items of one partition that are not in LMDB yet: in key order (a red-black tree), and found
+ * by key (an index).
  *
  * An item with version 0 is a deletion: it hides what lies below. */
 #ifndef CAIRN_SERVER_MEMTABLE_H
@@ -8,13 +9,15 @@
 #include <stdint.h>
 
 #include "server/entry.h"
+#include "server/key_index.h"
 
 RB_HEAD(item_tree, item);
 
 struct memtable {
     struct item_tree tree;
+    struct key_index index; /* of the tree's items, unless it gave up */
     uint64_t count;
-    uint64_t bytes; /* of memory, the allocator's overhead included */
+    uint64_t bytes; /* of memory, the allocator's overhead and the index included */
 };
 
 void memtable_init(struct memtable *memtable);
