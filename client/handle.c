@@ -9,7 +9,10 @@
 #include "base/clock.h"
 #include "client/retire.h"
 
-enum { CLOSE_LIMIT_MS = 1000 };
+enum {
+    CLOSE_LIMIT_MS = 1000,
+    LOOP_TURN_MS = 50, /* timers and other connections of the handle wait no longer */
+};
 
 static void on_timer(uv_timer_t *timer)
 {
@@ -201,22 +204,32 @@ uint64_t client_left_ms(uint64_t deadline_ms)
     return now_ms >= deadline_ms ? 0 : deadline_ms - now_ms;
 }
 
-bool client_turn(cairn_t *db)
+static bool run(cairn_t *db, uv_run_mode mode)
 {
     if (db->interrupted) {
         return false;
     }
-    uv_run(&db->loop, UV_RUN_ONCE);
+    db->turning = true;
+    uv_run(&db->loop, mode);
+    db->turning = false;
+    db->turned_ms = clock_now_ms();
     return !db->interrupted;
+}
+
+bool client_turn(cairn_t *db)
+{
+    return run(db, UV_RUN_ONCE);
 }
 
 bool client_run(cairn_t *db)
 {
-    if (db->interrupted) {
-        return false;
-    }
-    uv_run(&db->loop, UV_RUN_DEFAULT);
-    return !db->interrupted;
+    return run(db, UV_RUN_DEFAULT);
+}
+
+bool client_may_skip_loop(const cairn_t *db)
+{
+    return !db->interrupted && !db->managers.refreshing && db->closing == 0 &&
+           clock_now_ms() - db->turned_ms < LOOP_TURN_MS;
 }
 
 bool client_wait(cairn_t *db, const bool *flag, uint64_t delay_ms)

@@ -27,6 +27,8 @@ struct cairn {
     uv_timer_t watch; /* looks after an unanswered call; runs only while there is one */
     uv_async_t wake;  /* client_interrupt */
     bool timer_fired;
+    bool turning;       /* the loop is being run by client_turn or client_run */
+    uint64_t turned_ms; /* when it last was */
     volatile sig_atomic_t interrupted;
     bool usable;      /* false after a failed open: only errmsg and close */
     pid_t pid;        /* of the process that opened it */
@@ -53,6 +55,9 @@ bool client_turn(cairn_t *db);
  * False when the handle was interrupted. This is the hot path: with UV_RUN_ONCE libuv would poll
  * once without blocking, to no avail, because bytes to be sent keep its idle phase busy. */
 bool client_run(cairn_t *db);
+/* Whether an operation may wait on its connection alone, without the loop: nobody else needs it at
+ * the moment, and it had its turn not long ago. */
+bool client_may_skip_loop(const cairn_t *db);
 /* Runs the loop until `*flag` is true, `delay_ms` has passed (which is no failure), or the handle
  * was interrupted: only then false. `flag` may be NULL. */
 bool client_wait(cairn_t *db, const bool *flag, uint64_t delay_ms);

@@ -82,12 +82,13 @@ static void on_watch(uv_timer_t *timer)
 /* Waits for the answer. A server that stopped, or whose network was cut, says nothing, while its
  * backups may long have made one of them the primary: then the attempt is given up, with its
  * outcome unknown, and the next one goes there with the same number (S3). */
-static void await_answer(struct operation *operation, const struct rpc_client *rpc,
-                         uint64_t call_id)
+static void await_in_loop(struct operation *operation, const struct rpc_client *rpc,
+                          uint64_t call_id)
 {
     cairn_t *db = operation->db;
     uint64_t first_ms = WATCH_MS - random_below(&db->random, WATCH_MS / 4);
 
+    uv_update_time(&db->loop);
     uv_timer_start(&db->watch, on_watch, first_ms, WATCH_MS);
     while (!operation->answered) {
         if (!client_run(db) ||
@@ -96,6 +97,16 @@ static void await_answer(struct operation *operation, const struct rpc_client *r
         }
     }
     uv_timer_stop(&db->watch);
+}
+
+/* The usual answer comes soon, and nothing else does: it is waited for on its connection alone. */
+static void await_answer(struct operation *operation, struct rpc_client *rpc, uint64_t call_id)
+{
+    while (!operation->answered && client_may_skip_loop(operation->db) && rpc_client_await(rpc)) {
+    }
+    if (!operation->answered) {
+        await_in_loop(operation, rpc, call_id);
+    }
 }
 
 /* Leaves how it went in rpc_status, status and error. */
@@ -120,7 +131,6 @@ static void attempt(struct operation *operation)
     if (operation->procedure == SERVER_GET) {
         operation_cache_note(operation);
     }
-    uv_update_time(&db->loop);
     int status = rpc_client_call(rpc, &program_server, operation->procedure, &operation->args,
                                  attempt_limit(operation), operation_on_done, operation, &call_id);
     if (status != CAIRN_OK) {

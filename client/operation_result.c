@@ -98,7 +98,9 @@ void operation_on_done(void *context, int status, const void *result, const stru
 
     operation->answered = true;
     operation->rpc_status = status;
-    uv_stop(&operation->db->loop);
+    if (operation->db->turning) {
+        uv_stop(&operation->db->loop);
+    }
     if (status != CAIRN_OK) {
         operation->error = *error;
     } else if (operation->procedure == SERVER_GET) {

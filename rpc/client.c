@@ -280,6 +280,11 @@ void rpc_client_cancel(struct rpc_client *client, uint64_t call_id)
     }
 }
 
+bool rpc_client_await(struct rpc_client *client)
+{
+    return client->state == LINK_CONNECTED && connection_await(&client->link->io);
+}
+
 bool rpc_client_connected(const struct rpc_client *client)
 {
     return client->state == LINK_CONNECTED;

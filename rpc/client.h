@@ -45,6 +45,11 @@ int rpc_client_call(struct rpc_client *client, const struct rpc_program *program
 /* The call's `done` comes with CAIRN_EUNKNOWN or CAIRN_EUNAVAILABLE in this loop turn's end; a late
  * answer is dropped. Unknown ids are ignored. */
 void rpc_client_cancel(struct rpc_client *client, uint64_t call_id);
+/* For who waits for nothing but this client's answers: sends what was called and waits, some
+ * milliseconds at most and without the loop, until something comes; what comes is handled as from
+ * the loop. False when nothing came: then the loop has to be run. Timers and other connections wait
+ * meanwhile, so the loop needs its turn from time to time even if answers always come. */
+bool rpc_client_await(struct rpc_client *client);
 bool rpc_client_connected(const struct rpc_client *client);
 /* Breaks the connection, ends all calls as above, frees from the loop, then calls `closed`; not
  * before a name resolution that is under way has ended, which nothing can interrupt. */

@@ -6,10 +6,12 @@
 #include "rpc/connection.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -151,18 +153,20 @@ static void moved(struct connection *connection)
     }
 }
 
-/* One read: the missing part of a large fragment goes to its place, the rest to shared memory. */
-static ssize_t read_once(struct connection *connection, struct record_input *input)
+/* One read: the missing part of a large fragment goes to its place, the rest to shared memory.
+ * `flags` as of recv. */
+static ssize_t read_once(struct connection *connection, struct record_input *input, int flags)
 {
     size_t room;
     uint8_t *space = record_space(&connection->reader, &room);
     uint8_t *shared = connection->turn->input;
     ssize_t got;
     if (space == NULL) {
-        got = read(connection->fd, shared, CONNECTION_READ_SIZE);
+        got = recv(connection->fd, shared, CONNECTION_READ_SIZE, flags);
     } else {
         struct iovec parts[2] = {{space, room}, {shared, CONNECTION_READ_SIZE}};
-        got = readv(connection->fd, parts, 2);
+        struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+        got = recvmsg(connection->fd, &message, flags);
     }
     if (got <= 0) {
         return got;
@@ -176,10 +180,10 @@ static ssize_t read_once(struct connection *connection, struct record_input *inp
 }
 
 /* Returns whether bytes came. */
-static bool read_and_deliver(struct connection *connection)
+static bool read_and_deliver(struct connection *connection, int flags)
 {
     struct record_input input;
-    ssize_t got = read_once(connection, &input);
+    ssize_t got = read_once(connection, &input, flags);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
         return false;
     }
@@ -204,7 +208,8 @@ static bool read_and_deliver(struct connection *connection)
 /* The socket is broken, but what arrived before may still be read. */
 static void read_rest_and_end(struct connection *connection, int system)
 {
-    while (!connection->ended && !is_paused(connection) && read_and_deliver(connection)) {
+    while (!connection->ended && !is_paused(connection) &&
+           read_and_deliver(connection, MSG_DONTWAIT)) {
     }
     connection_end(connection, CAIRN_EIO, system);
 }
@@ -227,8 +232,35 @@ static void on_poll(uv_poll_t *poll, int status, int events)
     if (connection->failed != 0 || is_paused(connection)) {
         update_events(connection); /* paused since: must not be polled for what is not read */
     } else {
-        (void)read_and_deliver(connection);
+        (void)read_and_deliver(connection, MSG_DONTWAIT);
     }
+}
+
+/* The descriptor blocks from now on; all that does not want to wait says MSG_DONTWAIT. */
+static bool may_wait(struct connection *connection)
+{
+    const struct timeval limit = {.tv_usec = CONNECTION_AWAIT_MS * 1000L};
+    int flags;
+    if (!connection->may_wait) {
+        flags = fcntl(connection->fd, F_GETFL);
+        connection->may_wait =
+            flags >= 0 && fcntl(connection->fd, F_SETFL, flags & ~O_NONBLOCK) == 0 &&
+            setsockopt(connection->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0;
+    }
+    return connection->may_wait;
+}
+
+bool connection_await(struct connection *connection)
+{
+    if (connection->fd < 0 || connection->ended || connection->resuming || !may_wait(connection)) {
+        return false;
+    }
+    connection_flush(connection);
+    if (connection->blocked || connection->failed != 0 || is_paused(connection)) {
+        return false;
+    }
+    dequeue(connection);
+    return read_and_deliver(connection, 0);
 }
 
 void connection_turn_begin(struct connection *connection)
@@ -297,7 +329,7 @@ void connection_flush(struct connection *connection)
         return;
     }
     ssize_t sent = send(connection->fd, connection->output.data + connection->output_sent, unsent,
-                        MSG_NOSIGNAL);
+                        MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent < 0 && errno != EAGAIN && errno != EINTR) {
         /* What the peer sent before it left is delivered first, from the loop. */
         connection->failed = errno;

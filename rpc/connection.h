@@ -18,6 +18,7 @@ enum {
     CONNECTION_READ_SIZE = 64 << 10,    /* of the shared input buffer */
     CONNECTION_FLUSH_SIZE = 256 << 10,  /* more unsent bytes do not wait for the turn's end */
     CONNECTION_OUTPUT_KEEP = 128 << 10, /* output memory kept while nothing is unsent */
+    CONNECTION_AWAIT_MS = 20,           /* connection_await waits no longer */
 };
 
 struct connection;
@@ -76,6 +77,7 @@ struct connection {
     bool queued;
     bool resuming;
     bool ended;
+    bool may_wait;             /* the descriptor is a blocking one (connection_await) */
     bool blocked;              /* the kernel took less than all: waits until writable */
     int failed;                /* errno of a failed send, until what still can be read was read */
     uint64_t record_since_ms;  /* first bytes of an incomplete record, 0: none */
@@ -93,6 +95,11 @@ int connection_attach(struct connection *connection, uv_loop_t *loop, int fd);
 void connection_queue(struct connection *connection);
 /* Sends what the kernel takes. */
 void connection_flush(struct connection *connection);
+/* Sends what is queued and waits, without the loop, until bytes come, and handles them. False when
+ * none came: CONNECTION_AWAIT_MS passed, a signal arrived, the connection ended or is not in a
+ * state to wait on; the loop finds out which. One call to the kernel where the loop needs two. Not
+ * from within a callback. */
+bool connection_await(struct connection *connection);
 /* The pause may be over: held input is delivered and reading goes on, not from within this call. */
 void connection_resume(struct connection *connection);
 /* Frees memory that is kept for speed only. Not from within `record`. */
