@@ -2,14 +2,13 @@
 import dataclasses
 import re
 
-from reportlib import peers_table
+from reportlib.chart import image
+from reportlib.peers_charts import charts
 from reportlib.peers_measures import PARTS
+from reportlib.peers_table import checkpoint_text, claims, figures, head, noise, written_text
 from reportlib.stores import Bench, missing
 
 TITLE = "Beside other stores"
-
-section, charts = peers_table.section, peers_table.charts
-
 
 def effective(options):
     """In the quick form everything is as small as it goes."""
@@ -44,3 +43,9 @@ def run(options, space, progress, only="", alone=False):
     for part, titles in chosen.items():
         results["measures"].update(PARTS[part][0](bench, titles))
     return results
+
+
+def section(results):
+    shown = [image(chart.name, chart.title) for chart in charts(results)]
+    return [*head(results), *claims(results), *figures(results), *checkpoint_text(results),
+            *written_text(results), *noise(results), *[line for each in shown for line in (each, "")]]

@@ -151,12 +151,12 @@ def written(bench, _):
             result["checkpoints"] = sum(len(re.findall("checkpoint done", p.log())) for p in store.servers)
         return {"written": result}
     return bench.rounds("written", WRITERS, written_rounds(options), lambda store: bench.load(
-        store, options.keys * MANY), measure, server_options=cairn_options(options), snapshots=())
+        store, options.keys * MANY), measure, server_options=cairn_options(options, "1M"), snapshots=())
 
 
-def cairn_options(options):
+def cairn_options(options, quick_bytes):
     """Its checkpoints are told in its log; the defaults, but where all has to be small."""
-    return ["--log-level", "debug", *(["--memtable-bytes", "1M"] if options.quick else [])]
+    return ["--log-level", "debug", *(["--memtable-bytes", quick_bytes] if options.quick else [])]
 
 
 def written_rounds(options):
@@ -171,24 +171,28 @@ def written_seconds(options, _):
 # --- a checkpoint meanwhile ---------------------------------------------------------------------------
 
 
+def checkpoint_keys(options):
+    return options.keys * MANY * (5 if options.quick else 1)
+
+
 def checkpoint_length(options):
-    return 8 if options.quick else 12 * options.seconds
+    return 8 if options.quick else 20 * options.seconds
 
 
 def checkpoint(bench, _):
-    options, keys = bench.options, bench.options.keys * MANY
+    options, keys = bench.options, checkpoint_keys(bench.options)
 
     def measure(store, _, number):
         return {"checkpoint": peers_checkpoint.measure(bench, store, [
             "--operation", "put", "--connections", "10", "--keys", str(keys), "--seconds",
             str(checkpoint_length(options)), "--warm-up", "1", "--no-load", "--seed", str(number + 1)])}
     return bench.rounds("checkpoint", [CAIRN], options.rounds, lambda store: bench.load(store, keys), measure,
-                        server_options=cairn_options(options))
+                        server_options=cairn_options(options, "6M"))
 
 
 def checkpoint_seconds(options, _):
     return options.rounds * (START_SECONDS + checkpoint_length(options) + 1) + \
-        load_seconds([CAIRN], options.keys * MANY)
+        load_seconds([CAIRN], checkpoint_keys(options))
 
 
 # part: (runs it, seconds it takes, its measures)

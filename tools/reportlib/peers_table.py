@@ -2,7 +2,6 @@
 import statistics
 from dataclasses import dataclass
 
-from reportlib.chart import Chart, Series, image
 from reportlib.stores import ALL, CAIRN, ETCD, LMDB, PAIR, SINGLE
 
 COPIES = {CAIRN: 2, PAIR: 2, SINGLE: 1, ETCD: 3}
@@ -223,10 +222,9 @@ def written_text(results):
     cairn = [str(r["checkpoints"]) for r in stores.get(CAIRN, [])]
     return ["User data: key and value of each PUT, 116 bytes, counted once. Written: what the kernel charges "
             "the server processes with", "(`write_bytes` of /proc/PID/io), which is what is judged. The "
-            "device's count (/proc/diskstats) has whatever else the machine",
-            "writes, and the file system's own journal. Random overwrites by 30 clients; snapshots "
-            "and rewrites as each store does "
-            "by", "default. Checkpoints that Cairn's servers ended in these runs: "
+            "device's count (/proc/diskstats) has the file system's journal,",
+            "too, for files that grow with each sync, and whatever else the machine writes. Random overwrites by 30 clients; snapshots and",
+            "rewrites as each store does by default. Checkpoints that Cairn's servers ended in these runs: "
             f"{', '.join(cairn) or 'none'}.", "", *lines, ""]
 
 
@@ -270,34 +268,3 @@ def head(results):
     if results["quick"]:
         lines += ["**Quick form: proves that all of this works, and measures nothing.**", ""]
     return lines
-
-
-def section(results):
-    shown = [image(chart.name, chart.title) for chart in charts(results)]
-    return [*head(results), *claims(results), *figures(results), *checkpoint_text(results),
-            *written_text(results), *noise(results), *[line for each in shown for line in (each, "")]]
-
-
-# --- charts -------------------------------------------------------------------------------------------
-
-
-def bars(results, operation, what, **how):
-    series = []
-    for store in ALL:
-        points = [(clients(n), statistics.median(values)) for n in (1, 10, 30)
-                  if (values := numbers(results, f"{operation} {n}", store, what))]
-        if points:
-            series.append(Series(store, points))
-    return Chart(series=series, kind="bars", x_label="", **how)
-
-
-def charts(results):
-    every = [
-        bars(results, "put", rate, name="peers-put", title="Durable PUTs a second", y_label="PUTs a second"),
-        bars(results, "get", rate, name="peers-get", title="GETs a second, no cache", y_label="GETs a second",
-             log_y=True),
-        bars(results, "put", PUT_P99, name="peers-put-p99", title="99% of PUTs are answered within",
-             y_label="µs", log_y=True),
-        bars(results, "get", latency("get", "p99_us"), name="peers-get-p99",
-             title="99% of GETs are answered within", y_label="µs", log_y=True)]
-    return [chart for chart in every if chart.series]
