@@ -15,7 +15,7 @@ KINDS = {"get": "GET", "put": "PUT"}
 
 def plan(options):
     """(measurements, operations of each, keys, bytes of writes between two checkpoints)"""
-    return (12, 2000, 5_000, "1M") if options.quick else (120, 6000, 100_000, "8M")
+    return (12, 2000, 5_000, "1M") if options.quick else (120, 6000, 400_000, "8M")
 
 
 def estimate(options):

@@ -83,10 +83,10 @@ def missed(results):
     found = []
     for share in SHARES:
         runs = [r for r in results["runs"] if r["case"] == case_at(share)]
-        kept = median([r["per_second"] / r["rate"] for r in runs])
-        if kept < 0.97:
-            found.append(f"at {share} % only {kept * 100:.0f} % of the rate was reached, so latencies "
-                         "since an operation was due grow with the length of the measurement")
+        kept = min(r["per_second"] / r["rate"] for r in runs)
+        if kept < 0.99:
+            found.append(f"at {share} % only {kept * 100:.1f} % of the rate was reached in a round, so "
+                         "operations queued up there, and *due* tells mostly how long the queue was")
     return ("The rates were kept." if not found else
             "The rates were not all kept: " + "; ".join(found) + ".")
 
@@ -122,8 +122,8 @@ def charts(results):
             continue
         if case in ALONE:
             full.append(Series(f"{kind}, {case}", points))
-        else:
-            limited.append(Series(f"{kind}, {case}, since {since}", points))
+        elif since == "due":
+            limited.append(Series(f"{kind}, {case}", points))
     label = "one operation in so many is slower (2: median, 100: p99, 10000: p99.99)"
     return [Chart("latency", "Latency, as fast as it goes", label, "µs", full, log_x=True, log_y=True),
-            Chart("latency-rate", "Latency at fixed rates", label, "µs", limited, log_x=True, log_y=True)]
+            Chart("latency-rate", "Latency at fixed rates, since an operation was due", label, "µs", limited, log_x=True, log_y=True)]
