@@ -220,12 +220,12 @@ def written_text(results):
                      f"{spread(devices, 1) if devices else '–'} | {rounds[0]['executed']:,} | "
                      f"{spread([rate(r) for r in rounds])} |")
     cairn = [str(r["checkpoints"]) for r in stores.get(CAIRN, [])]
-    return ["User data: key and value of each PUT, 116 bytes, counted once. Written: what the kernel charges "
-            "the server processes with", "(`write_bytes` of /proc/PID/io), which is what is judged. The "
-            "device's count (/proc/diskstats) has the file system's journal,",
-            "too, for files that grow with each sync, and whatever else the machine writes. Random overwrites by 30 clients; snapshots and",
-            "rewrites as each store does by default. Checkpoints that Cairn's servers ended in these runs: "
-            f"{', '.join(cairn) or 'none'}.", "", *lines, ""]
+    return ["User data: key and value of each PUT, 116 bytes, counted once. Random overwrites by 30 clients; "
+            "snapshots and rewrites as each", "store does by default. Written: what the kernel charges the "
+            "server processes with (`write_bytes` of /proc/PID/io), which is",
+            "what is judged. The device's count (/proc/diskstats) has the file system's journal, too, for files "
+            "that grow with each sync,", "and whatever else the machine writes. Checkpoints that Cairn's servers "
+            f"ended in these runs: {', '.join(cairn) or 'none'}.", "", *lines, ""]
 
 
 def all_results(results):
