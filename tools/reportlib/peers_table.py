@@ -223,9 +223,10 @@ def written_text(results):
     return ["User data: key and value of each PUT, 116 bytes, counted once. Random overwrites by 30 clients; "
             "snapshots and rewrites as each", "store does by default. Written: what the kernel charges the "
             "server processes with (`write_bytes` of /proc/PID/io), which is",
-            "what is judged. The device's count (/proc/diskstats) has the file system's journal, too, for files "
-            "that grow with each sync,", "and whatever else the machine writes. Checkpoints that Cairn's servers "
-            f"ended in these runs: {', '.join(cairn) or 'none'}.", "", *lines, ""]
+            "what is judged. The device's count (/proc/diskstats) has the file system's journal, too, for "
+            "files that grow with each sync,", "and whatever else the machine writes. Checkpoints that Cairn's "
+            "servers ended in these runs: "
+            f"{', '.join(cairn) or 'none'}.", "", *lines, ""]
 
 
 def all_results(results):
