@@ -48,8 +48,16 @@ bench nclients="30" workload="a" nservers="3" manager=default_manager: _programs
 bench-peers *options: _programs
     tools/bench-peers {{ options }}
 
-# speed, recovery and memory beside Redis', failover, catching up; tables in report/
-report: _programs
+# report/report.md with plots (and a PDF): measures what is missing, takes the rest from report/data/
+report *args: _programs
+    @tools/report {{ args }}
+
+# the same, everything measured anew, with an estimate of the time left; `just report` goes on if interrupted
+report-full: _programs
+    @tools/report --full
+
+# the pages of their own in report/: speed and memory beside Redis', failover, catching up, the cache
+report-details: _programs
     tools/bench-against-redis speed
     tools/bench-against-redis replication
     tools/bench-against-redis recovery
@@ -57,6 +65,7 @@ report: _programs
     tools/bench-replication failover
     tools/bench-replication manager-down
     tools/bench-replication catch-up
+    tools/bench-cache
 
 # a local cluster of N servers in the background, data in ./data; REPLICAS=N: copies (2)
 up n="": _programs

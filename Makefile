@@ -298,7 +298,7 @@ clean:
 	rm -rf $(BUILD) $(BIN)
 
 # --- for people: the recipes of the Justfile that take no arguments ----------------------------------
-.PHONY: deps build up down kill testcase test demo report print-unit-tests
+.PHONY: deps build up down kill testcase test demo report report-full report-details print-unit-tests
 ## make build           the programs, on all processors
 build:
 	@$(MAKE) -j"$$(nproc)" all
@@ -316,8 +316,14 @@ kill:
 ## make testcase        the scripted case: a crash of one of three servers, and recovery
 testcase: all
 	@tests/integration/run --steps test_testcase
-## make report          speed, recovery and memory beside Redis', failover, catching up; in report/
+## make report          report/report.md with plots: measures what is missing, takes the rest from report/data/
 report: all
+	@tools/report
+## make report-full     the same, everything measured anew
+report-full: all
+	@tools/report --full
+## make report-details  report/*.md beside it: speed and memory beside Redis', failover, the cache
+report-details: all
 	tools/bench-against-redis speed
 	tools/bench-against-redis replication
 	tools/bench-against-redis recovery
@@ -325,6 +331,7 @@ report: all
 	tools/bench-replication failover
 	tools/bench-replication manager-down
 	tools/bench-replication catch-up
+	tools/bench-cache
 ## make test | demo     ./run_tests.sh, ./run_demo.sh
 test:
 	./run_tests.sh
