@@ -126,4 +126,5 @@ def charts(results):
             limited.append(Series(f"{kind}, {case}", points))
     label = "one operation in so many is slower (2: median, 100: p99, 10000: p99.99)"
     return [Chart("latency", "Latency, as fast as it goes", label, "µs", full, log_x=True, log_y=True),
-            Chart("latency-rate", "Latency at fixed rates, since an operation was due", label, "µs", limited, log_x=True, log_y=True)]
+            Chart("latency-rate", "Latency at fixed rates, since an operation was due", label, "µs", limited,
+                  log_x=True, log_y=True)]
