@@ -5,6 +5,7 @@ import os
 import shutil
 
 import benchlib
+from benchlib import BenchError
 from replicationlib import Cluster
 
 _numbers = itertools.count(1)
@@ -14,16 +15,32 @@ _numbers = itertools.count(1)
 def cluster(space, options, servers, copies, server_options=(), partitions=64):
     """A cluster that serves; its nodes can be killed one by one. It is killed in the end, and its data
     removed: the disk is for what comes next."""
-    name = f"{servers}x{copies}-{next(_numbers)}"
-    store = space.add(Cluster(name, space.folder, options.programs, servers, server_options,
-                              partitions, copies))
+    store = started(space, lambda name: Cluster(name, space.folder, options.programs, servers,
+                                                server_options, partitions, copies))
     try:
-        store.start()
         yield store
     finally:
-        store.kill()
-        space.stores.remove(store)
-        shutil.rmtree(store.folder, ignore_errors=True)
+        drop(space, store)
+
+
+def started(space, build, tries=3):
+    """A port that was free may be somebody else's a moment later: then with other ones."""
+    while True:
+        store, tries = space.add(build(f"cluster-{next(_numbers)}")), tries - 1
+        try:
+            store.start()
+            return store
+        except BaseException as error:  # Ctrl-C, too: nothing is left of it
+            drop(space, store)
+            taken = isinstance(error, BenchError) and "Address already in use" in str(error)
+            if tries == 0 or not taken:
+                raise
+
+
+def drop(space, store):
+    store.kill()
+    space.stores.remove(store)
+    shutil.rmtree(store.folder, ignore_errors=True)
 
 
 def server_folder(store, index):
