@@ -65,6 +65,7 @@ def one(store, clients, seed):
     return {"led": led, "partitions": store.partitions, "served": served, "started": started, "whole": whole,
             "longest": longest, "silence": silence, "answers": len(times), "steal": steal,
             "before": between(times, began, killed) / (killed - began),
+            "while": between(times, killed + served, killed + started) / (started - served),
             "after": between(times, killed + whole, ended) / (ended - killed - whole),
             "slices": slices(times, began, killed, ended)}
 
@@ -103,7 +104,8 @@ def rows(results):
                spread([r["silence"] for r in runs], 2),
                spread([low_seconds(r, results["slice"]) for r in runs], 1),
                spread([r["longest"] for r in runs], 2), spread([r["served"] for r in runs], 2),
-               spread([r["whole"] - r["started"] for r in runs], 2), spread([r["after"] for r in runs])]
+               spread([r["while"] for r in runs]), spread([r["whole"] - r["started"] for r in runs], 2),
+               spread([r["after"] for r in runs])]
 
 
 def section(results):
@@ -116,13 +118,14 @@ def section(results):
         f"{plural(results['rounds'], 'round')}, each on a fresh cluster, in brackets least and most; "
         "seconds.", "",
         *table(["clients", "writes/s before", f"led, of {runs[0]['partitions']}", "nobody answered",
-                "below half of the "
-                "rate", "longest wait", "all served after", "two copies, from its start", "writes/s after"],
+                "below half of the rate", "longest wait", "all served after", "writes/s then",
+                "two copies, from its start", "writes/s after"],
                rows(results), texts=0), "",
         *[text for clients in CLIENTS
           for text in (image(f"failover-{clients}", f"Throughput around a kill, {clients} clients"), "")],
         "*Nobody answered*: the longest time without any answer from the kill to the server's start. *All "
-        "served*: from the kill until each partition has answered a write sent after it.",
+        "served*: from the kill until each partition has answered a write sent after it; *then*: until the "
+        "server is started. Partitions that lost a copy have one until then, which costs less than two.",
         "A client has one call outstanding, and soon each waits for a partition whose primary or backup "
         "is gone; so the throughput falls much further than by the part of the partitions that is "
         "not served for a while. Most of the time is waiting by design: for the lease of a backup "

@@ -21,7 +21,7 @@ def count(options):
 
 
 def estimate(options):
-    return len(SCENARIOS) * len(COPIES) * (5 + 5 * count(options) / 4000) + 4 * (AWAY_SECONDS + 2)
+    return len(SCENARIOS) * len(COPIES) * (2 + 5 * count(options) / 5000) + 4 * (AWAY_SECONDS + 1)
 
 
 def text_of(servers, victims):

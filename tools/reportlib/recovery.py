@@ -11,15 +11,14 @@ from .texts import median, plural, spread, steal_text, table
 
 TITLE = "Recovery"
 RECORD_BYTES = 90        # of the log, beside the value; only decides how much is written
+VALUES = [100, 1000]
 FEW = 100                # keys, where the log is as good as empty
 CONNECTIONS = 64
 
 
 def sizes(options):
-    """Megabytes of log for each size of values; small values take longest to write."""
-    if options.quick:
-        return {100: [8], 1000: [8]}
-    return {100: [64, 256, 512], 1000: [64, 256, 1024]}
+    """Megabytes of log for each size of values."""
+    return {value: [8] if options.quick else [64, 256, 1024] for value in VALUES}
 
 
 def rounds(options):
@@ -27,8 +26,8 @@ def rounds(options):
 
 
 def estimate(options):
-    writing = sum(max(few) * 1e6 / (value + RECORD_BYTES) / 28000 for value, few in sizes(options).items())
-    starts = rounds(options) * sum(2 + sum(2.5 + 0.006 * size for size in few)
+    writing = sum(max(few) * 1e6 / (value + RECORD_BYTES) / 35000 for value, few in sizes(options).items())
+    starts = rounds(options) * sum(1 + sum(0.5 + 0.006 * size for size in few)
                                    for few in sizes(options).values())
     return writing + starts
 
