@@ -224,9 +224,10 @@ def written_text(results):
             "snapshots and rewrites as each", "store does by default. Written: what the kernel charges the "
             "server processes with (`write_bytes` of /proc/PID/io), which is",
             "what is judged. The device's count (/proc/diskstats) has the file system's journal, too, for "
-            "files that grow with each sync,", "and whatever else the machine writes. Checkpoints that Cairn's "
-            "servers ended in these runs: "
-            f"{', '.join(cairn) or 'none'}.", "", *lines, ""]
+            "files that grow with each sync,", "and whatever else the machine writes. Checkpoints that "
+            "Cairn's servers ended in these runs: "
+            f"{', '.join(cairn) or 'none'};", "what they write when they are stopped then is counted, too: "
+            "the checkpoint of what only the log has.", "", *lines, ""]
 
 
 def all_results(results):
