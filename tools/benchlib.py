@@ -308,6 +308,8 @@ def sync_rate(folder, seconds=2.0):
 
 
 def first_line(command):
+    if shutil.which(command[0]) is None:
+        return "unknown"
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
     return done.stdout.decode().splitlines()[0] if done.stdout else "unknown"
 
@@ -328,7 +330,7 @@ def processor():
 
 
 def etcd_version():
-    found = re.search(r"(\d\S*)", first_line(["etcd", "--version"])) if shutil.which("etcd") else None
+    found = re.search(r"(\d\S*)", first_line(["etcd", "--version"]))
     return found.group(1) if found else "not installed"
 
 
@@ -355,7 +357,7 @@ def facts(programs, folder):
     return [
         ("date", time.strftime("%Y-%m-%d")),
         ("cairn", first_line([os.path.join(programs, "cairn-server"), "--version"])),
-        ("redis", redis.group(1) if redis else "unknown"),
+        ("redis", redis.group(1) if redis else "not installed"),
         ("kernel", platform.release()),
         ("processors", processor()),
         ("disk", disk(folder)),
