@@ -11,7 +11,8 @@ PROCESSES = [1, 2]
 
 def estimate(options):
     cases = len(WORKLOADS) * len(PROCESSES) * 2
-    return 10 + (len(WORKLOADS) + ycsb.rounds(options) * cases) * (ycsb.seconds(options) + 1.5)
+    measured = len(WORKLOADS) + ycsb.rounds(options) * cases
+    return 3 + ycsb.keys(options) / 20000 + measured * ycsb.whole_seconds(options)
 
 
 def measure(options, store, name, workload, processes, turn):

@@ -16,8 +16,8 @@ def copies(servers):
 
 
 def estimate(options):
-    each = ycsb.seconds(options) + 1.3
-    return len(SERVERS) * (ycsb.rounds(options) * (3 + len(WORKLOADS) * each) + ycsb.keys(options) / 15000)
+    cluster = 2 + ycsb.keys(options) / 20000 + len(WORKLOADS) * ycsb.whole_seconds(options)
+    return len(SERVERS) * ycsb.rounds(options) * cluster
 
 
 def run(options, space, progress):

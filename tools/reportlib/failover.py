@@ -21,7 +21,7 @@ def rounds(options):
 
 
 def estimate(options):
-    return rounds(options) * len(CLIENTS) * (BEFORE + AWAY + AFTER + 8)
+    return rounds(options) * len(CLIENTS) * (BEFORE + AWAY + AFTER + 5)
 
 
 def run(options, space, progress):

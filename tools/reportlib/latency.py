@@ -22,7 +22,8 @@ def length(options):
 
 def estimate(options):
     cases = len(ALONE) + len(SHARES)
-    return 8 + ycsb.rounds(options, 2) * cases * (length(options) + 1.3)
+    each = ycsb.whole_seconds(options) - ycsb.seconds(options) + length(options)
+    return 2 + ycsb.keys(options) / 20000 + ycsb.rounds(options, 2) * cases * each
 
 
 def run(options, space, progress):

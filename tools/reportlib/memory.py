@@ -20,7 +20,7 @@ def count(options):
 
 
 def estimate(options):
-    return 2 * len(VALUES) * (count(options) / 30000 + 5)
+    return 2 * len(VALUES) * (count(options) / 35000 + 1.5)
 
 
 def run(options, space, progress):

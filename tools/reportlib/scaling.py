@@ -12,8 +12,8 @@ def counts(options):
 
 
 def estimate(options):
-    each = len(counts(options)) * (ycsb.seconds(options) + 1.3)
-    return len(SERVERS) * ycsb.rounds(options) * (each + 3 + ycsb.keys(options) / 20000)
+    cluster = 2 + ycsb.keys(options) / 20000 + len(counts(options)) * ycsb.whole_seconds(options)
+    return len(SERVERS) * ycsb.rounds(options) * cluster
 
 
 def run(options, space, progress):

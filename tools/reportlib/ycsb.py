@@ -55,6 +55,11 @@ def seconds(options):
     return 1 if options.quick else options.seconds
 
 
+def whole_seconds(options):
+    """A measurement with all that belongs to it, if nothing has it repeated."""
+    return seconds(options) + int(warm_up(options)) + 0.2
+
+
 def warm_up(options):
     return "0" if options.quick else "1"
 
