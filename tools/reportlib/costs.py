@@ -46,7 +46,6 @@ def one(options, store, copies, operation, value, count, turn):
     store.start()
     device = written.to_device(store.folder)
     before = [written.by_process(server) for server in store.servers]
-
     # Not repeated, whatever is stolen: all bytes from here to the end belong to these operations.
     result = drive(options.programs, store, "--operation", operation, "--connections", str(CLIENTS), "--keys",
                    str(ycsb.keys(options)), "--count", str(count_of(options, count)), "--value-size",
