@@ -101,7 +101,8 @@ def section(results):
                 "store at the end", "log at the end"], rows(results), texts=0), "",
         "The server's own memory holds what was written since the last checkpoint, not all keys "
         f"({most:,.0f} MiB at most), so its bytes a key do not go on for more keys than these. In the end "
-        f"the store takes so many times the bytes of keys and values: {', '.join(factors)}. The log is "
+        f"the store takes so many times the bytes of keys and values: {', '.join(factors)}; "
+        "pages that checkpoints freed, and will use again, are counted. The log is "
         "made of segments of a fixed size, of which some are kept for copies that were away, however "
         "little was written.",
         steal_text(results), ""]
