@@ -90,8 +90,8 @@ def agreement(results):
     if not ratios:
         return "The kernel counts no bytes for this device, so there is nothing to compare with."
     return (f"The device was written {number(min(ratios), 2)} to {number(max(ratios), 2)} times what the "
-            "servers' counters say; what is beyond 1 is the file system's journal and metadata, and "
-            "everybody else on this machine.")
+            "servers' counters say: more for the file system's journal and metadata, and for everybody else "
+            "on this machine; less for pages that were written over again before they went to the disk.")
 
 
 def second_copy(results):
