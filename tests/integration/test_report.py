@@ -342,6 +342,19 @@ class Parts(CairnTest):
             self.assertTrue(len([t for t in axis.ticks if axis.low <= t <= axis.high]) >= 2, axis.ticks)
         self.assertEqual(["0", "0.1", "2.5", "10,000"], [number(v) for v in (0, 0.1, 2.5, 10_000.0)])
 
+    def test_wide_tables_of_the_pdf_get_small_letters_and_then_wide_pages(self):
+        from reportlib.pdf import with_fitting_tables
+
+        def fitted(columns):
+            row = "|" + " 123,456 (123,000–124,000) |" * columns
+            text = with_fitting_tables(f"before\n\n{row}\n|{' ---: |' * columns}\n{row}\n\nafter")
+            self.assertEqual(2, text.count(row))
+            self.assertTrue(text.startswith("before\n") and text.endswith("</div>\n\nafter"), text)
+            return text
+        self.assertIn('<div class="upright" style="font-size: 7.6pt">', fitted(4))
+        self.assertRegex(fitted(10), r'<div class="upright" style="font-size: [67]\.\dpt">')
+        self.assertRegex(fitted(14), r'<div class="across" style="font-size: [4567]\.\dpt">')
+
     def test_headings_of_sections_lie_below_the_page_s(self):
         from reportlib.render import lowered
         self.assertEqual(["### a", "#### b", "```", "# c", "```"],

@@ -124,6 +124,10 @@ def drawable(chart, series):
             yield x, y
 
 
+def empty(chart):
+    return not any(True for series in chart.series for _ in drawable(chart, series))
+
+
 # --- scripts ------------------------------------------------------------------------------------------
 
 
@@ -163,9 +167,10 @@ def curve_style(chart, at, many):
 
 def marks(chart, x_axis):
     """Vertical lines; their texts stand beside their tops, each lower than that of the mark before it."""
-    lines = []
-    for at, (x, text) in enumerate(sorted(chart.marks)):
-        top = 0.95 - 0.06 * (at % 4)
+    lines, at = [], -1
+    for x, text in sorted(chart.marks):
+        at += text != ""
+        top = 0.95 - 0.06 * (max(0, at) % 4)
         right = x > (x_axis.low + x_axis.high) / 2 and not chart.log_x
         lines.append(f"set arrow from {x!r}, graph 0 to {x!r}, graph {top + 0.03:.2f} nohead "
                      'lc rgb "#777777" lw 1.2 dt (6,4) back')
@@ -180,8 +185,6 @@ def curves(chart):
     kept = [(s.name, sorted(drawable(chart, s)) if chart.kind != "points" else list(drawable(chart, s)))
             for s in chart.series]
     kept = [(name, points) for name, points in kept if points]
-    if not kept:
-        raise BenchError(f"the chart {chart.name} has nothing to draw")
     xs = [x for _, points in kept for x, _ in points] + [x for x, _ in chart.marks]
     x_axis = Axis("x", xs, chart.log_x, False)
     y_axis = Axis("y", [y for _, points in kept for _, y in points], chart.log_y, True)
@@ -200,8 +203,6 @@ def bars(chart):
     """The script of bars, grouped by label; what each stands for is written above it if there is room."""
     kept = [(s.name, list(drawable(chart, s))) for s in chart.series]
     kept = [(name, points) for name, points in kept if points]
-    if not kept:
-        raise BenchError(f"the chart {chart.name} has nothing to draw")
     labels = list(dict.fromkeys(str(x) for _, points in kept for x, _ in points))
     width = 0.82 / len(kept)
     y_axis = Axis("y", [y for _, points in kept for _, y in points], chart.log_y, True)
@@ -225,6 +226,8 @@ def bars(chart):
 
 
 def script(chart):
+    if empty(chart):
+        raise BenchError(f"the chart {chart.name} has nothing to draw")
     if chart.kind == "bars":
         return bars(chart)
     if chart.kind in ("lines", "points", "steps"):

@@ -72,7 +72,7 @@ class Report:
         """The names of those that exist now."""
         folder, drawn = os.path.join(self.folder, "plots"), set()
         for chart in experiment.module.charts(experiment.kept["results"]):
-            if self.draw(chart.name, lambda shown=chart: plot.draw(shown, folder)):
+            if not plot.empty(chart) and self.draw(chart.name, lambda one=chart: plot.draw(one, folder)):
                 drawn.add(chart.name)
         return drawn
 
