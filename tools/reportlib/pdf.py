@@ -34,7 +34,7 @@ table { border-collapse: collapse; width: auto; max-width: 100%; font-size: inhe
 td, th { border: 0.4pt solid #ccc; padding: 1.6pt 3.4pt; overflow-wrap: break-word; vertical-align: top }
 th { background: #f2f2f2 } tr { break-inside: avoid }
 thead { display: table-header-group }
-img { max-width: 88%; display: block; margin: 4pt auto; break-inside: avoid }
+img { max-width: 80%; display: block; margin: 4pt auto; break-inside: avoid }
 figure { margin: 4pt 0; break-inside: avoid } figcaption { display: none }
 code, pre { font-family: "Liberation Mono", "DejaVu Sans Mono", monospace; font-size: 8pt }
 pre { white-space: pre-wrap; background: #f7f7f7; padding: 4pt } a { color: #00508a }
@@ -53,7 +53,7 @@ def command(name, source, style, output):
     start = ["pandoc", "--from", "gfm", source, "--output", output, f"--pdf-engine={name}"]
     if name in HTML:
         options = ["--enable-local-file-access"] if name == "wkhtmltopdf" else []
-        return [*start, "--to", "html5", "--include-in-header", style, "--metadata",
+        return [*start, "--to", "html5", "--wrap=none", "--include-in-header", style, "--metadata",
                 "pagetitle=Cairn: the report", *[f"--pdf-engine-opt={o}" for o in options]]
     return [*start, "--variable", "geometry:a4paper,landscape,margin=14mm", "--variable", "fontsize=10pt",
             "--variable", "colorlinks=true"]

@@ -49,8 +49,11 @@ def number(value):
     return text.rstrip("0").rstrip(".")
 
 
-def brief(value):
-    """What stands above a bar."""
+def brief(value, short):
+    """What stands above a bar; short where many stand side by side."""
+    for unit, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if short and abs(value) >= 0.9995 * unit:
+            return f"{value / unit:.3g}{name}"
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.3g}"
@@ -105,7 +108,9 @@ class Axis:
 
     def commands(self):
         ticks = ", ".join(f"{quoted(number(t))} {t!r}" for t in self.ticks)
-        lines = [f"set {self.name}range [{self.low!r}:{self.high!r}]", f"set {self.name}tics ({ticks})"]
+        # Gnuplot's logarithms round, and it leaves out a tick that then lies outside.
+        low, high = (self.low * 0.9999, self.high * 1.0001) if self.log else (self.low, self.high)
+        lines = [f"set {self.name}range [{low!r}:{high!r}]", f"set {self.name}tics ({ticks})"]
         return [f"set logscale {self.name} 10", *lines] if self.log else lines
 
     def room(self, share):
@@ -171,7 +176,7 @@ def marks(chart, x_axis):
     for x, text in sorted(chart.marks):
         at += text != ""
         top = 0.95 - 0.06 * (max(0, at) % 4)
-        right = x > (x_axis.low + x_axis.high) / 2 and not chart.log_x
+        right = x > x_axis.low + 0.8 * (x_axis.high - x_axis.low) and not chart.log_x
         lines.append(f"set arrow from {x!r}, graph 0 to {x!r}, graph {top + 0.03:.2f} nohead "
                      'lc rgb "#777777" lw 1.2 dt (6,4) back')
         lines.append(f"set label {quoted(text)} at {x!r}, graph {top:.2f} "
@@ -205,7 +210,10 @@ def bars(chart):
     kept = [(name, points) for name, points in kept if points]
     labels = list(dict.fromkeys(str(x) for _, points in kept for x, _ in points))
     width = 0.82 / len(kept)
-    y_axis = Axis("y", [y for _, points in kept for _, y in points], chart.log_y, True)
+    values = [y for _, points in kept for _, y in points]
+    if chart.log_y:  # so that the least bar can still be seen
+        values.append(10.0 ** math.floor(math.log10(min(values) / 2)))
+    y_axis = Axis("y", values, chart.log_y, True)
     y_axis.room(0.06)
     per_label = max(6, 110 // len(labels))
     wrapped = ["\n".join(textwrap.wrap(text, per_label)) for text in labels]
@@ -216,7 +224,7 @@ def bars(chart):
     plots, values, total = [], [], len(labels) * len(kept)
     for at, (name, points) in enumerate(kept):
         place = (at - (len(kept) - 1) / 2) * width
-        rows = [f"{labels.index(str(x)) + place!r} {y!r} {quoted(brief(y))}" for x, y in points]
+        rows = [f"{labels.index(str(x)) + place!r} {y!r} {quoted(brief(y, total > 12))}" for x, y in points]
         lines += block(f"d{at}", rows)
         plots.append(f'$d{at} using 1:2 with boxes lc rgb "{COLOURS[at % len(COLOURS)]}" '
                      f"title {quoted(name)}")
