@@ -2,6 +2,7 @@
 #include "server/driver.h"
 
 #include <inttypes.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "rpc/server.h"
+#include "server/gather.h"
 #include "server/hosts.h"
 #include "server/membership.h"
 #include "server/node.h"
@@ -36,6 +38,8 @@ struct driver {
     struct membership *membership;
     char listen_text[ADDRESS_TEXT_MAX];
     uv_prepare_t gather, submit; /* at the end of each turn, see on_gather */
+    struct gather batch;
+    uv_idle_t awake; /* active while the batch gathers: the loop looks again at once */
     uv_poll_t log_ready;
     uv_async_t checkpoint_ready;
     uv_timer_t tick, lapse;
@@ -126,11 +130,34 @@ static void watch_silent_hosts(struct driver *driver)
           0);
 }
 
+static void on_awake(uv_idle_t *handle)
+{
+    (void)handle;
+}
+
+/* Whether the log's next batch is to gather on. Meanwhile the loop polls without blocking; the
+ * processor goes to those whose requests it waits for, if they want it. */
+static bool gathers(struct driver *driver)
+{
+    const struct journal *journal = &driver->node.journal;
+    size_t bytes = wal_waiting(journal->wal);
+    bool holds = bytes > 0 && !wal_busy(journal->wal) &&
+                 gather_holds(&driver->batch, journal->count, bytes, clock_now_ns());
+
+    if (holds) {
+        CHECK(uv_idle_start(&driver->awake, on_awake) == 0);
+        sched_yield();
+    } else {
+        uv_idle_stop(&driver->awake);
+    }
+    return holds;
+}
+
 static void on_submit(uv_prepare_t *handle)
 {
     struct driver *driver = handle->data;
 
-    node_end_turn(&driver->node);
+    node_end_turn(&driver->node, gathers(driver));
     hosts_pump(&driver->node);
     if (lease_is_revoking_any(driver->node.lease))
         watch_silent_hosts(driver);
@@ -339,6 +366,7 @@ static void close_handles(struct driver *driver)
 {
     close_handle((uv_handle_t *)&driver->gather);
     close_handle((uv_handle_t *)&driver->submit);
+    close_handle((uv_handle_t *)&driver->awake);
     close_handle((uv_handle_t *)&driver->log_ready);
     close_handle((uv_handle_t *)&driver->checkpoint_ready);
     close_handle((uv_handle_t *)&driver->tick);
@@ -363,6 +391,7 @@ static void driver_stop(struct driver *driver)
     driver->peers = NULL; /* freed by the loop */
     close_handle((uv_handle_t *)&driver->gather);
     close_handle((uv_handle_t *)&driver->submit);
+    close_handle((uv_handle_t *)&driver->awake);
     close_handle((uv_handle_t *)&driver->log_ready);
     close_handle((uv_handle_t *)&driver->tick);
     close_handle((uv_handle_t *)&driver->lapse);
@@ -384,6 +413,7 @@ static void open_handles(struct driver *driver)
 {
     CHECK(uv_prepare_init(&driver->loop, &driver->gather) == 0);
     CHECK(uv_prepare_init(&driver->loop, &driver->submit) == 0);
+    CHECK(uv_idle_init(&driver->loop, &driver->awake) == 0);
     CHECK(uv_async_init(&driver->loop, &driver->checkpoint_ready, on_checkpoint_ready) == 0);
     CHECK(uv_timer_init(&driver->loop, &driver->tick) == 0);
     CHECK(uv_timer_init(&driver->loop, &driver->lapse) == 0);

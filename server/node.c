@@ -98,12 +98,10 @@ void node_close(struct node *node)
 
 /* --- the turn of the loop ------------------------------------------------------------------- */
 
-void node_end_turn(struct node *node)
+void node_end_turn(struct node *node, bool gathers)
 {
-    /* While one batch is synced the next one gathers. Spinning up to 50 us for clients that were
-     * just answered was slower in 8 of 9 interleaved rounds on two busy processors: it takes the
-     * processor from them. On idle ones it was not measured. */
-    journal_submit(&node->journal);
+    if (!gathers)
+        journal_submit(&node->journal);
     store_end_turn(node->store);
 }
 

@@ -175,7 +175,8 @@ void node_installed(struct node *node, struct partition *partition);
 
 /* The checkpoint thread reported. */
 void node_checkpoint_finish(struct node *node);
-/* At the end of each loop turn: hands what has gathered to the log, ends shared reads. */
-void node_end_turn(struct node *node);
+/* At the end of each loop turn: hands what has gathered to the log, unless it still `gathers`, and
+ * ends shared reads. */
+void node_end_turn(struct node *node, bool gathers);
 
 #endif

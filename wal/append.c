@@ -236,9 +236,9 @@ void wal_mark(struct wal *wal)
     wal_submit(wal);
 }
 
-bool wal_waiting(const struct wal *wal)
+size_t wal_waiting(const struct wal *wal)
 {
-    return wal->gathering->count > 0;
+    return wal->gathering->bytes;
 }
 
 bool wal_busy(const struct wal *wal)

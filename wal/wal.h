@@ -92,7 +92,7 @@ uint64_t wal_finish(struct wal *wal);
 /* Starts a batch if records wait and none is under way; else nothing (they go with the next one).
  */
 void wal_submit(struct wal *wal);
-bool wal_waiting(const struct wal *wal); /* records gathered, not submitted */
+size_t wal_waiting(const struct wal *wal); /* bytes of records gathered, not submitted */
 bool wal_busy(const struct wal *wal);    /* a batch is under way */
 /* Readable when wal_complete has something to do; -1 with WAL_BACKEND_INLINE. */
 int wal_descriptor(const struct wal *wal);

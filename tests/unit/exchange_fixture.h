@@ -102,7 +102,7 @@ static inline void settle(struct cluster *cluster, uint32_t id)
     struct node *node = &cluster->servers[id].node;
 
     do {
-        node_end_turn(node);
+        node_end_turn(node, false);
         node_durable(node, wal_complete(node->journal.wal), cluster->now_ms);
     } while (wal_waiting(node->journal.wal));
 }

@@ -74,7 +74,7 @@ static inline void settle(struct side *side)
     struct node *node = &side->node;
 
     do {
-        node_end_turn(node);
+        node_end_turn(node, false);
         node_durable(node, wal_complete(node->journal.wal), clock_now_ms());
     } while (wal_waiting(node->journal.wal));
 }

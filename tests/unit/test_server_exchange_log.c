@@ -280,7 +280,7 @@ static void test_a_reset_voids_the_log_and_a_crash_leaves_it_installing_W6(void 
     assert_int_equal(partition->entry_count, 0);
     assert_int_equal(partition_last_index(partition), 0);
     assert_true(journal_append_reset(&node->journal, 0, 1, 4711));
-    node_end_turn(node);
+    node_end_turn(node, false);
     assert_int_equal(node->journal.reset_count, 1);
     restart(cluster, 1);
     partition = partition_of(cluster, 1, 0);
@@ -304,7 +304,7 @@ static void test_a_reset_is_settled_after_a_crash_W6(void **state)
     fill(cluster, 0, 3);
     node_drop_log(node, partition_of(cluster, 1, 0));
     assert_true(journal_append_reset(&node->journal, 0, 1, 4711));
-    node_end_turn(node);
+    node_end_turn(node, false);
     restart(cluster, 1);
     assert_int_equal(node->journal.reset_count, 1);
     assert_true(store_applied(node->store, 0)->installing);

@@ -74,7 +74,7 @@ static void settle(struct fixture *fixture)
     struct node *node = &fixture->node;
 
     do {
-        node_end_turn(node);
+        node_end_turn(node, false);
         node_durable(node, wal_flush(node->journal.wal), clock_now_ms());
     } while (wal_waiting(node->journal.wal));
 }
