@@ -24,6 +24,7 @@
 enum {
     TICK_MS = 50, /* leases, grace and probes want no coarser time */
     HEARTBEAT_MS = 1000,
+    MANY_ENTRIES = 4, /* of a usual batch */
 };
 
 struct driver {
@@ -39,7 +40,8 @@ struct driver {
     char listen_text[ADDRESS_TEXT_MAX];
     uv_prepare_t gather, submit; /* at the end of each turn, see on_gather */
     struct gather batch;
-    uv_idle_t awake; /* active while the batch gathers: the loop looks again at once */
+    bool gathers;    /* the log's next batch does, at the end of this turn */
+    uv_idle_t awake; /* active meanwhile: the loop looks again at once */
     uv_poll_t log_ready;
     uv_async_t checkpoint_ready;
     uv_timer_t tick, lapse;
@@ -92,19 +94,51 @@ static void ask_for_map(struct driver *driver)
     membership_ask(driver->membership);
 }
 
+static void on_awake(uv_idle_t *handle)
+{
+    (void)handle;
+}
+
+/* Whether the log's next batch is to gather on. Meanwhile the loop polls without blocking. */
+static bool gathers_on(struct driver *driver)
+{
+    const struct journal *journal = &driver->node.journal;
+    size_t bytes = wal_waiting(journal->wal);
+    bool holds = bytes > 0 && !wal_busy(journal->wal) &&
+                 gather_holds(&driver->batch, journal->count, bytes, clock_now_ns());
+
+    if (holds) {
+        CHECK(uv_idle_start(&driver->awake, on_awake) == 0);
+    } else {
+        uv_idle_stop(&driver->awake);
+    }
+    return holds;
+}
+
+/* Then Appends wait as well: many entries go to a backup in one. */
+static bool gathers_many(const struct driver *driver)
+{
+    return driver->gathers && driver->batch.usual >= MANY_ENTRIES;
+}
+
 /* What a turn ends with: the Appends are made, while their entries can be read where they wait for
- * the log; they leave; then the log's sync starts; then hosts are told what their caches must not
- * say any more. The way over a backup is the longest one, so it begins first, and all go on side by
- * side; what hosts are told leaves at the beginning of the next turn, which follows at once. libuv
- * calls the prepare handle that was started last first: this one is started again each time, the
- * peers' connections have theirs, and on_submit's is older than those. */
+ * the log, and few entries at once, many when their batch is complete; they leave; then the log's
+ * sync starts; then hosts are told what their caches must not say any more. The way over a backup
+ * is the longest one, so it begins first, and all go on side by side; what hosts are told leaves at
+ * the beginning of the next turn, which follows at once. libuv calls the prepare handle that was
+ * started last first: this one is started again each time, the peers' connections have theirs, and
+ * on_submit's is older than those. */
 static void on_gather(uv_prepare_t *handle)
 {
     struct driver *driver = handle->data;
 
     uv_prepare_stop(handle);
     CHECK(uv_prepare_start(handle, on_gather) == 0);
-    peers_end_turn(driver->peers);
+    driver->gathers = gathers_on(driver);
+    if (gathers_many(driver))
+        sched_yield(); /* what is to be sent here may become more, too */
+    else
+        peers_end_turn(driver->peers);
     send_proposals(driver);
     ask_for_map(driver);
 }
@@ -130,37 +164,17 @@ static void watch_silent_hosts(struct driver *driver)
           0);
 }
 
-static void on_awake(uv_idle_t *handle)
-{
-    (void)handle;
-}
-
-/* Whether the log's next batch is to gather on. Meanwhile the loop polls without blocking; the
- * processor goes to those whose requests it waits for, if they want it. */
-static bool gathers(struct driver *driver)
-{
-    const struct journal *journal = &driver->node.journal;
-    size_t bytes = wal_waiting(journal->wal);
-    bool holds = bytes > 0 && !wal_busy(journal->wal) &&
-                 gather_holds(&driver->batch, journal->count, bytes, clock_now_ns());
-
-    if (holds) {
-        CHECK(uv_idle_start(&driver->awake, on_awake) == 0);
-        sched_yield();
-    } else {
-        uv_idle_stop(&driver->awake);
-    }
-    return holds;
-}
-
 static void on_submit(uv_prepare_t *handle)
 {
     struct driver *driver = handle->data;
 
-    node_end_turn(&driver->node, gathers(driver));
+    node_end_turn(&driver->node, driver->gathers);
     hosts_pump(&driver->node);
     if (lease_is_revoking_any(driver->node.lease))
         watch_silent_hosts(driver);
+    /* Those whose requests the batch waits for may want this processor. */
+    if (driver->gathers && !gathers_many(driver))
+        sched_yield();
 }
 
 static void on_log_ready(uv_poll_t *handle, int status, int events)
