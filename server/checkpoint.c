@@ -13,6 +13,7 @@
 enum {
     PAGE_BYTES = 4096,
     SWEEP_LIMIT_LEAST = 64,
+    GROUP_BYTES = 12 << 20, /* a large commit holds the log's syncs up, which go to the same disk */
     INSTALL_WAITING_LIMIT = 8 << 20, /* bytes of rows that wait for one job */
 };
 
@@ -34,6 +35,7 @@ struct checkpointer {
     /* The checkpoint thread's. */
     size_t written;     /* partitions of the checkpoint under way */
     bool install_comes; /* it is an install's turn */
+    struct checkpoint_pace pace;
     _Atomic uint64_t commits;
 };
 
@@ -70,6 +72,8 @@ static size_t group_size(const struct checkpointer *checkpointer, const struct f
     uint64_t limit = checkpointer->options.transaction_bytes / 4 * 3;
     uint64_t bytes = frozen->partitions[first].estimate_bytes;
     size_t count = 1;
+    if (limit > GROUP_BYTES)
+        limit = GROUP_BYTES;
     while (first + count < frozen->count &&
            bytes + frozen->partitions[first + count].estimate_bytes <= limit) {
         bytes += frozen->partitions[first + count].estimate_bytes;
@@ -116,13 +120,16 @@ static void write_some(struct checkpointer *checkpointer)
     struct frozen *frozen = checkpointer->frozen;
     struct error error = {0};
     size_t count = group_size(checkpointer, frozen, checkpointer->written);
+    checkpoint_pace_resume(&checkpointer->pace);
     if (checkpoint_write(checkpointer->options.lmdb, frozen, checkpointer->written, count,
-                         sweep_limit(checkpointer), &error) != CAIRN_OK)
+                         sweep_limit(checkpointer), &checkpointer->pace, &error) != CAIRN_OK)
         fail(checkpointer, &error);
     atomic_fetch_add(&checkpointer->commits, 1);
     checkpointer->written += count;
-    if (checkpointer->written < frozen->count)
+    if (checkpointer->written < frozen->count) {
+        checkpoint_pace_rest(&checkpointer->pace);
         return;
+    }
     checkpointer->written = 0;
     set_state(checkpointer, DONE);
     report(checkpointer);
@@ -225,6 +232,20 @@ static enum work next_work(struct checkpointer *checkpointer, struct install_job
     return work;
 }
 
+/* The frozen memtables go a partition at a time, with pauses: so many items at once would hold up
+ * the loop thread, which allocates meanwhile. */
+static void discard(struct checkpointer *checkpointer)
+{
+    struct frozen *frozen = checkpointer->frozen;
+    for (size_t i = 0; i < frozen->count; i++) {
+        checkpoint_pace_resume(&checkpointer->pace);
+        memtable_free(&frozen->partitions[i].items);
+        checkpoint_pace_rest(&checkpointer->pace);
+    }
+    frozen_free(frozen);
+    set_state(checkpointer, IDLE);
+}
+
 static void *thread_main(void *argument)
 {
     struct checkpointer *checkpointer = argument;
@@ -235,8 +256,7 @@ static void *thread_main(void *argument)
             write_some(checkpointer);
             break;
         case WORK_DISCARD:
-            frozen_free(checkpointer->frozen);
-            set_state(checkpointer, IDLE);
+            discard(checkpointer);
             break;
         case WORK_INSTALL:
             install_some(checkpointer, job);
@@ -249,6 +269,16 @@ static void *thread_main(void *argument)
 
 /* --- the loop thread's side ---------------------------------------------------------------------
  */
+
+/* Work that waits for the checkpoint to come on. */
+static bool waited_for(void *context)
+{
+    struct checkpointer *checkpointer = context;
+    lock(checkpointer);
+    bool waits = checkpointer->stop || !TAILQ_EMPTY(&checkpointer->jobs);
+    unlock(checkpointer);
+    return waits;
+}
 
 static int thread_start(struct checkpointer *checkpointer)
 {
@@ -268,6 +298,8 @@ int checkpointer_create(const struct checkpointer_options *options, struct check
     if (checkpointer == NULL)
         return error_set(error, CAIRN_ENOMEM, "checkpoint: out of memory");
     checkpointer->options = *options;
+    checkpointer->pace.waited_for = waited_for;
+    checkpointer->pace.context = checkpointer;
     TAILQ_INIT(&checkpointer->jobs);
     CHECK(pthread_mutex_init(&checkpointer->mutex, NULL) == 0);
     CHECK(pthread_cond_init(&checkpointer->changed, NULL) == 0);
@@ -318,6 +350,12 @@ bool checkpointer_done(struct checkpointer *checkpointer)
 void checkpointer_start(struct checkpointer *checkpointer, struct frozen *frozen)
 {
     CHECK(get_state(checkpointer) == IDLE);
+    uint64_t rows = 0, bytes = 0;
+    for (size_t i = 0; i < frozen->count; i++) {
+        rows += frozen->partitions[i].items.count;
+        bytes += frozen->partitions[i].items.bytes;
+    }
+    checkpoint_pace_begin(&checkpointer->pace, rows, bytes);
     checkpointer->frozen = frozen;
     checkpointer->number++;
     set_state(checkpointer, WRITING);
@@ -329,8 +367,19 @@ void checkpointer_discard(struct checkpointer *checkpointer)
     set_state(checkpointer, DISCARDING);
 }
 
+void checkpointer_live_bytes(struct checkpointer *checkpointer, uint64_t bytes)
+{
+    atomic_store(&checkpointer->pace.live_bytes, bytes);
+}
+
+void checkpointer_hurry(struct checkpointer *checkpointer)
+{
+    atomic_store(&checkpointer->pace.hurry, true);
+}
+
 bool checkpointer_wait(struct checkpointer *checkpointer)
 {
+    checkpointer_hurry(checkpointer);
     lock(checkpointer);
     while (checkpointer->state == WRITING || checkpointer->state == DISCARDING)
         CHECK(pthread_cond_wait(&checkpointer->changed, &checkpointer->mutex) == 0);

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "server/checkpoint_pace.h"
 #include "server/install.h"
 #include "server/memtable.h"
 #include "server/session.h"
@@ -57,11 +58,16 @@ void checkpointer_free(struct checkpointer *checkpointer);
 bool checkpointer_idle(struct checkpointer *checkpointer);
 /* Starts work on `frozen`, which belongs to the thread until checkpointer_done. Must be idle. */
 void checkpointer_start(struct checkpointer *checkpointer, struct frozen *frozen);
+/* How much was written to the memtables since: a checkpoint under way keeps up with it, and takes
+ * its time else (checkpoint_pace.h). */
+void checkpointer_live_bytes(struct checkpointer *checkpointer, uint64_t bytes);
+/* The checkpoint under way is needed soon. */
+void checkpointer_hurry(struct checkpointer *checkpointer);
 /* Whether the work is done and not yet taken back with checkpointer_discard. */
 bool checkpointer_done(struct checkpointer *checkpointer);
 /* After checkpointer_done: gives the frozen state away, to be freed; idle when that is done. */
 void checkpointer_discard(struct checkpointer *checkpointer);
-/* Blocks until done (true) or idle (false). */
+/* Blocks until done (true) or idle (false); the thread hurries meanwhile. */
 bool checkpointer_wait(struct checkpointer *checkpointer);
 /* Takes an install job, to be worked on after the checkpoint under way, if any: it may hold the
  * partition's state of before. `done` is called whenever the job has come on. */
@@ -85,6 +91,6 @@ uint64_t checkpointer_commits(const struct checkpointer *checkpointer);
 /* checkpoint_write.c: one transaction with the partitions first..first+count-1 of `frozen`.
  * At most `sweep_limit` expired keys are reclaimed in it. */
 int checkpoint_write(struct lmdb *lmdb, struct frozen *frozen, size_t first, size_t count,
-                     uint64_t sweep_limit, struct error *error);
+                     uint64_t sweep_limit, struct checkpoint_pace *pace, struct error *error);
 
 #endif

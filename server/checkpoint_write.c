@@ -15,6 +15,8 @@ struct transaction {
     struct frozen *frozen;
     size_t first, count;
     uint64_t sweep_limit;
+    struct checkpoint_pace *pace;
+    uint64_t rows_before; /* it: a transaction that starts anew counts its rows anew */
 };
 
 static struct slice key_slice(const struct stored_key *key)
@@ -98,13 +100,15 @@ static int write_item(struct lmdb_writer *writer, uint32_t partition, const stru
     return move_expiry(writer, partition, item, old_ms, gone ? 0 : item->expires_ms);
 }
 
-static int write_items(struct lmdb_writer *writer, const struct frozen_partition *frozen)
+static int write_items(struct lmdb_writer *writer, const struct frozen_partition *frozen,
+                       struct checkpoint_pace *pace)
 {
     for (struct item *item = memtable_first(&frozen->items); item != NULL;
          item = memtable_next(item)) {
         int code = write_item(writer, frozen->partition, item, frozen->position.log_time_ms);
         if (code != CAIRN_OK)
             return code;
+        checkpoint_pace_row(pace);
     }
     return CAIRN_OK;
 }
@@ -192,14 +196,14 @@ static int write_sessions(struct lmdb_writer *writer, const struct frozen_partit
 }
 
 static int write_partition(struct lmdb_writer *writer, struct frozen_partition *frozen,
-                           uint64_t *sweep_limit)
+                           uint64_t *sweep_limit, struct checkpoint_pace *pace)
 {
     const struct store_position *position = &frozen->position;
     /* The record may say by now that the install has ended, or not yet that it began. */
     if (position->installing)
         return position_write_seen(writer, frozen->partition, position->history,
                                    position->seen_epoch);
-    int code = write_items(writer, frozen);
+    int code = write_items(writer, frozen, pace);
     if (code == CAIRN_OK)
         code = sweep(writer, frozen, sweep_limit);
     if (code == CAIRN_OK)
@@ -214,17 +218,18 @@ static int fill(void *context, struct lmdb_writer *writer)
     const struct transaction *transaction = context;
     uint64_t limit = transaction->sweep_limit;
     int code = CAIRN_OK;
+    transaction->pace->rows = transaction->rows_before;
     for (size_t i = 0; code == CAIRN_OK && i < transaction->count; i++)
         code = write_partition(writer, &transaction->frozen->partitions[transaction->first + i],
-                               &limit);
+                               &limit, transaction->pace);
     return code;
 }
 
 int checkpoint_write(struct lmdb *lmdb, struct frozen *frozen, size_t first, size_t count,
-                     uint64_t sweep_limit, struct error *error)
+                     uint64_t sweep_limit, struct checkpoint_pace *pace, struct error *error)
 {
     CHECK(count > 0 && first + count <= frozen->count);
-    struct transaction transaction = {frozen, first, count, sweep_limit};
+    struct transaction transaction = {frozen, first, count, sweep_limit, pace, pace->rows};
     uint64_t bytes = 0;
     for (size_t i = first; i < first + count; i++) {
         struct frozen_partition *partition = &frozen->partitions[i];

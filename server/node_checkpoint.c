@@ -178,19 +178,26 @@ void node_cut_log_whole(struct node *node)
 /* --- checkpoints --------------------------------------------------------------------------------
  */
 
-/* A checkpoint is due when the memtable is large, when the log is long (entries that change no key
- * fill it, too), or after some time, so that a restart replays little. */
+/* Entries that change no key fill the log, too. */
+static bool log_is_long(const struct node *node)
+{
+    uint64_t long_bytes = 4 * node->memtable_limit_bytes + LOG_SLACK_BYTES + node->log_keep_bytes;
+
+    return wal_bytes(node->journal.wal) > long_bytes;
+}
+
+/* A checkpoint is due when the memtable is large, when the log is long, or after some time, so that
+ * a restart replays little. */
 static bool checkpoint_is_due(const struct node *node, uint64_t now_ms)
 {
     uint64_t age_ms = now_ms - node->checkpoint_started_ms;
-    uint64_t long_bytes = 4 * node->memtable_limit_bytes + LOG_SLACK_BYTES + node->log_keep_bytes;
 
     if (store_live_bytes(node->store) >= node->memtable_limit_bytes)
         return true;
     /* W7: deletes free pages only once they are in LMDB. */
     if (node_refuses_writes(node))
         return age_ms > FULL_DISK_AGE_MS;
-    if (wal_bytes(node->journal.wal) > long_bytes)
+    if (log_is_long(node))
         return age_ms > LONG_LOG_AGE_MS;
     return age_ms > CHECKPOINT_AGE_MS;
 }
@@ -202,6 +209,7 @@ bool node_may_checkpoint(const struct node *node)
 
 void node_consider_checkpoint(struct node *node, uint64_t now_ms)
 {
+    store_checkpoint_pace(node->store, node_refuses_writes(node) || log_is_long(node));
     if (store_checkpoint_running(node->store) || !checkpoint_is_due(node, now_ms) ||
         !node_may_checkpoint(node))
         return;

@@ -179,6 +179,13 @@ bool store_checkpoint_running(const struct store *store)
     return store->frozen != NULL;
 }
 
+void store_checkpoint_pace(struct store *store, bool hurry)
+{
+    checkpointer_live_bytes(store->checkpointer, store->live_bytes);
+    if (hurry)
+        checkpointer_hurry(store->checkpointer);
+}
+
 /* Room for all that is dirty; NULL without memory. */
 static struct frozen *frozen_create(const struct store *store)
 {
@@ -271,8 +278,10 @@ bool store_checkpoint_finish(struct store *store)
      * checkpoint still runs it may wait for the snapshot, to grow the map (W7): whoever waits by
      * asking here must not hold it. */
     store_end_turn(store);
-    if (!checkpointer_done(store->checkpointer))
+    if (!checkpointer_done(store->checkpointer)) {
+        checkpointer_hurry(store->checkpointer);
         return false;
+    }
     for (size_t i = 0; i < store->frozen->count; i++)
         settle(store, &store->frozen->partitions[i]);
     store->frozen = NULL;

@@ -149,6 +149,9 @@ bool store_checkpoint_start(struct store *store);
  * one completed. Ends the turn's reads if one is under way. */
 bool store_checkpoint_finish(struct store *store);
 bool store_checkpoint_running(const struct store *store);
+/* A checkpoint under way takes its time, as far as the memtables' growth leaves it any; so this is
+ * to be called now and then. `hurry`: it is needed soon, whatever it costs. */
+void store_checkpoint_pace(struct store *store, bool hurry);
 /* Start, wait, finish; for a clean stop. When it returns, LMDB holds all that was applied before;
  * without memory for it the process ends. */
 void store_checkpoint_now(struct store *store);
