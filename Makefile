@@ -253,7 +253,7 @@ SIM_OUT     := $(OUT)/sim
 SIM_CORES   := $(wildcard replica/*.c) \
                $(filter-out manager/main.c manager/driver.c manager/directory.c manager/log.c manager/replies.c, \
                             $(wildcard manager/*.c)) \
-               $(addprefix server/,apply.c session.c store_session.c memtable.c value.c entry.c) \
+               $(addprefix server/,apply.c session.c store_session.c memtable.c key_index.c value.c entry.c) \
                $(wildcard server/lease*.c client/cache*.c) client/host_session.c
 SIM_OBJECTS := $(patsubst %.c,$(SIM_OUT)/%.o,$(wildcard tests/sim/*.c) $(SIM_CORES))
 $(SIM_OUT)/%.o: %.c Makefile | $(GEN_HEADERS)

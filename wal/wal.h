@@ -93,7 +93,7 @@ uint64_t wal_finish(struct wal *wal);
  */
 void wal_submit(struct wal *wal);
 size_t wal_waiting(const struct wal *wal); /* bytes of records gathered, not submitted */
-bool wal_busy(const struct wal *wal);    /* a batch is under way */
+bool wal_busy(const struct wal *wal);      /* a batch is under way */
 /* Readable when wal_complete has something to do; -1 with WAL_BACKEND_INLINE. */
 int wal_descriptor(const struct wal *wal);
 /* Takes completions without blocking, starts the next waiting batch, returns the durable LSN. */
