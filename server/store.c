@@ -279,7 +279,7 @@ bool store_checkpoint_finish(struct store *store)
      * asking here must not hold it. */
     store_end_turn(store);
     if (!checkpointer_done(store->checkpointer)) {
-        checkpointer_hurry(store->checkpointer);
+        checkpointer_hurry(store->checkpointer); /* whoever asks too early waits for it */
         return false;
     }
     for (size_t i = 0; i < store->frozen->count; i++)

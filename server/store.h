@@ -146,7 +146,7 @@ uint64_t store_live_bytes(const struct store *store);
  * or while the thread still frees the last one's memtables: ask again later. */
 bool store_checkpoint_start(struct store *store);
 /* After checkpoint_done was called: drops the frozen memtables, moves store_checkpointed. True if
- * one completed. Ends the turn's reads if one is under way. */
+ * one completed; else one under way hurries. Ends the turn's reads if one is under way. */
 bool store_checkpoint_finish(struct store *store);
 bool store_checkpoint_running(const struct store *store);
 /* A checkpoint under way takes its time, as far as the memtables' growth leaves it any; so this is
