@@ -254,7 +254,9 @@ TOPOLOGY = [
     "- redis+replica: a server and one replica, both `--appendonly yes --appendfsync always`; each SET is "
     "sent with WAIT 1",
     "- redis: the same without a replica",
-    "- etcd: three members; clients take them in turn, the leader first; reads are linearizable",
+    "- etcd: three members; clients take them in turn, the leader first; reads are linearizable. A scan is a "
+    "Range with a limit",
+    "  and no end, for which etcd 3.4 walks its index to the last key before it looks at the limit",
     "- lmdb: in the driver's process, each PUT a synced transaction: no network, no log, no second copy"]
 
 
