@@ -9,6 +9,7 @@ import time
 import benchlib
 from benchlib import BenchError
 
+PLACES = ("programs", "directory")  # options that name places of this machine: nobody else's business
 SCHEMA = 1  # counts up when the meaning of what all experiments keep changes
 
 
@@ -21,7 +22,8 @@ def save(options, name, facts, results, seconds, folder):
     was told; `facts`: (name, text) pairs; `seconds`: how long it took."""
     kept = {"name": name, "schema": SCHEMA, "commit": benchlib.commit(),
             "date": time.strftime("%Y-%m-%d %H:%M:%S"), "facts": [list(pair) for pair in facts],
-            "options": options, "seconds": round(seconds, 1), "results": results}
+            "options": {k: v for k, v in options.items() if k not in PLACES},
+            "seconds": round(seconds, 1), "results": results}
     text = json.dumps(kept, indent=1) + "\n"
     benchlib.replace_file(path_of(folder, name), text)
     # As it will be read: tuples are lists now, and keys of dicts strings.
