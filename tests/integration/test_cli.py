@@ -220,6 +220,8 @@ class Programs(CairnTest):
         for arguments in (["cairn-server"], ["cairn-server", "--id", "x"], ["cairn-server", "--nope"],
                           ["cairn-server", "--id", "0", "--manager", "127.0.0.1:1", "--listen", "bad",
                            "--data", folder],
+                          ["cairn-server", "--id", "0", "--manager", "127.0.0.1:1", "--listen",
+                           "127.0.0.1:2", "--data", folder, "--scheduling", "idle"],
                           ["cairn-manager"], ["cairn-manager", "--nope"],
                           ["cairn-manager", "--listen", "127.0.0.1:1", "--servers", "", "--data", folder],
                           ["cairn-manager", "--listen", "127.0.0.1:1", "--servers", "a:1,,b:2", "--data", folder],
@@ -234,6 +236,11 @@ class Programs(CairnTest):
             result = run([program(arguments[0]), *arguments[1:]])
             self.assertEqual(2, result.code, (arguments, result))
             self.assertRegex(result.err.decode(), r"(?m)^ERROR: ", arguments)
+
+    def test_servers_are_scheduled_as_they_are_told(self):
+        for options, policy in (([], os.SCHED_BATCH), (["--scheduling", "normal"], os.SCHED_OTHER)):
+            c = self.cluster(servers=1, partitions=1, server_options=options)
+            self.assertEqual(policy, os.sched_getscheduler(c.servers[0].process.pid), options)
 
     def test_options_of_servers_come_from_the_environment(self):
         result = run([program("cairn-server")], environment=clean_environment(CAIRN_ID="not-a-number"))

@@ -1,43 +1,5 @@
 /* The command line: what is measured, through which cache, and what does not go together. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "bench/settings.h"
-
-enum { WORDS_MAX = 16 };
-
-static struct settings settings;
-static struct error error;
-
-/* Of words separated by single blanks. */
-static int parse(const char *line)
-{
-    static char copy[256], program[] = "cairn-bench";
-    char *words[WORDS_MAX] = {program}, *rest = NULL;
-    int count = 1;
-    enum options_result next = OPTIONS_EXIT;
-    error.message[0] = '\0';
-    snprintf(copy, sizeof(copy), "%s", line);
-    for (char *word = strtok_r(copy, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest))
-        words[count++] = word;
-    int status = settings_parse(count, words, &settings, &next, &error);
-    assert_true(status != 0 || next == OPTIONS_RUN);
-    return status;
-}
-
-static void refuse(const char *line, const char *because)
-{
-    assert_int_equal(parse(line), CAIRN_EINVAL);
-    assert_non_null(strstr(error.message, because));
-}
+#include "tests/unit/bench_settings_fixture.h"
 
 static void without_options_half_of_a_mix_is_read_by_calls(void **state)
 {

@@ -1,44 +1,9 @@
 /* YCSB's properties: where they come from, which wins, what they mean, and which are refused. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include "tests/unit/bench_settings_fixture.h"
 
-#include "bench/settings.h"
-
-enum { WORDS_MAX = 24, UNIT = 1000000 };
-
-static struct settings settings;
-static struct error error;
-
-/* Of words separated by single blanks. */
-static int parse(const char *line)
-{
-    static char copy[512], program[] = "cairn-bench";
-    char *words[WORDS_MAX + 1] = {program}, *rest = NULL;
-    int count = 1;
-    enum options_result next = OPTIONS_EXIT;
-    error.message[0] = '\0';
-    snprintf(copy, sizeof(copy), "%s", line);
-    for (char *word = strtok_r(copy, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest))
-        words[count++] = word;
-    int status = settings_parse(count, words, &settings, &next, &error);
-    assert_true(status != 0 || next == OPTIONS_RUN);
-    return status;
-}
-
-static void refuse(const char *line, const char *because)
-{
-    assert_int_equal(parse(line), CAIRN_EINVAL);
-    assert_non_null(strstr(error.message, because));
-}
+enum { UNIT = 1000000 };
 
 static const struct workload *workload(void)
 {
