@@ -46,7 +46,7 @@ static void pause_after(const struct checkpoint_pace *pace, uint64_t now_ns)
     uint64_t length = (now_ns - pace->slice_began_ns) * PAUSE_PER_WORK;
     uint64_t end = now_ns + (length < PAUSE_LIMIT_NS ? length : PAUSE_LIMIT_NS);
 
-    while (clock_now_ns() < end && may_pause(pace))
+    while (may_pause(pace) && clock_now_ns() < end)
         clock_sleep_ms(1);
 }
 
@@ -58,7 +58,7 @@ void checkpoint_pace_rest(struct checkpoint_pace *pace)
 
 void checkpoint_pace_row(struct checkpoint_pace *pace)
 {
-    if (pace == NULL || ++pace->rows % ROWS_PER_LOOK != 0)
+    if (++pace->rows % ROWS_PER_LOOK != 0)
         return;
     if (clock_now_ns() - pace->slice_began_ns >= SLICE_NS)
         checkpoint_pace_rest(pace);

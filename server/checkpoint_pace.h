@@ -27,7 +27,7 @@ struct checkpoint_pace {
 void checkpoint_pace_begin(struct checkpoint_pace *pace, uint64_t rows, uint64_t bytes);
 /* The thread comes to work, perhaps after a time without. */
 void checkpoint_pace_resume(struct checkpoint_pace *pace);
-/* One more row is done; pauses if the slice was long enough. NULL is fine. */
+/* One more row is done; pauses if the slice was long enough. */
 void checkpoint_pace_row(struct checkpoint_pace *pace);
 /* Ends the slice now, after work that has no rows. */
 void checkpoint_pace_rest(struct checkpoint_pace *pace);

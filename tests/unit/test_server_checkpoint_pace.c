@@ -49,8 +49,7 @@ static void test_pauses_while_nobody_needs_it(void **state)
     begin(&pace, &asked);
     assert_true(pauses(&pace, &asked));
     asked.waited_for = false;
-    assert_true(pauses(&pace, &asked));
-    assert_true(asked.times > 1); /* asked again and again until the pause is over */
+    assert_true(pauses(&pace, &asked)); /* and ends by itself */
 }
 
 static void test_rows_come_to_a_pause(void **state)
