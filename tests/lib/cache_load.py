@@ -307,6 +307,8 @@ class CacheTest(CairnTest):
         return self.stat(cluster)["hits"]
 
     def wait_hits(self, cluster, what, more=1000):
+        # One that was unlinked is made anew by whoever reads next.
+        wait_until(lambda: cluster.cli("cache", "stat").code == 0, "the segment can be read")
         before = self.hits(cluster)
         # Garbage in the segment may have made it any number.
         wait_until(lambda: more <= (self.hits(cluster) - before) % (1 << 64) < 1 << 63, what)
