@@ -66,6 +66,7 @@ MAINS_bench   := bench/main.c
 define MODULE_RULES
 SOURCES_$(1) := $$(filter-out $$(MAINS_$(1)),$$(wildcard $(1)/*.c))
 OBJECTS_$(1) := $$(patsubst %.c,$$(OUT)/%.o,$$(SOURCES_$(1)))
+MAINS_fuzz    := fuzz/main.c
 endef
 $(foreach m,$(MODULES),$(eval $(call MODULE_RULES,$(m))))
 OBJECTS_proto += $(filter $(GEN)/proto/%,$(GEN_OBJECTS))
@@ -82,7 +83,7 @@ ARCHIVES_server  := $(foreach m,server replica wal rpc proto base,$(call LIB,$(m
 ARCHIVES_manager := $(foreach m,manager wal rpc proto base,$(call LIB,$(m)))
 ARCHIVES_client  := $(foreach m,client rpc proto base,$(call LIB,$(m)))
 ARCHIVES_bench   := $(foreach m,bench client rpc proto base,$(call LIB,$(m)))
-ARCHIVES_fuzz    := $(foreach m,fuzz base,$(call LIB,$(m)))
+ARCHIVES_fuzz    := $(foreach m,fuzz client rpc proto base,$(call LIB,$(m)))
 LINK_LIBS_base    := $(LIBS_base)
 LINK_LIBS_proto   := $(LIBS_proto) $(LIBS_base)
 LINK_LIBS_wal     := $(LIBS_wal) $(LINK_LIBS_proto)
@@ -92,9 +93,9 @@ LINK_LIBS_server  := $(LIBS_server) $(LIBS_wal) $(LINK_LIBS_rpc)
 LINK_LIBS_manager := $(LIBS_wal) $(LINK_LIBS_rpc)
 LINK_LIBS_client  := $(LIBS_client) $(LINK_LIBS_rpc)
 LINK_LIBS_bench   := $(LIBS_bench) $(LIBS_client) -lm $(LINK_LIBS_rpc)
-LINK_LIBS_fuzz    := $(LIBS_fuzz) $(LINK_LIBS_base)
+LINK_LIBS_fuzz    := $(LIBS_fuzz) $(LINK_LIBS_client)
 
-PROGRAMS := cairn-server cairn-manager cairn cairn-bench
+PROGRAMS := cairn-server cairn-manager cairn cairn-bench cairn-fuzz
 LIBRARIES := $(OUT)/libcairn.a $(OUT)/libcairn.so.0
 
 .PHONY: all help unit clean install uninstall
@@ -154,6 +155,18 @@ $(eval $(call PROGRAM_RULE,cairn-bench,bench))
 
 # --- libcairn ----------------------------------------------------------------------------------------
 # One relocatable object with the client and what it needs of the modules below. All names but the
+$(eval $(call PROGRAM_RULE,cairn-fuzz,fuzz))
+
+# What cairn-fuzz preloads into the nodes of its clusters. In the same way for all variants: it stands
+# before the C library, where a sanitizer's runtime is not up yet.
+NEMESIS_PRELOAD := $(wildcard fuzz/preload/*.c)
+$(OUT)/cairn-nemesis.so: $(NEMESIS_PRELOAD) $(wildcard fuzz/preload/*.h) Makefile
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE -O2 -g -fPIC -fvisibility=hidden -shared $(WARNINGS) -iquote . \
+	    $(NEMESIS_PRELOAD) -ldl -o $@
+$(BIN)/cairn-nemesis.so: $(OUT)/cairn-nemesis.so
+	@mkdir -p $(@D)
+	@cp -f $< $@.tmp && mv -f $@.tmp $@
 # public ones are hidden; made local, none of them can clash with a user's or be reached by one.
 LIBCAIRN_LIBS := -ljansson $(LINK_LIBS_rpc)
 # Sanitizers leave their own names to the program.
@@ -225,6 +238,14 @@ $(OUT)/tests/check-history: $(OUT)/tests/lib/check_history.o $(ARCHIVES_fuzz)
 # A program that uses the library as hard as it can, for tests of the shared cache.
 CACHE_CLIENT := $(patsubst %.c,$(OUT)/%.o,$(wildcard tests/lib/cache_client/*.c))
 $(OUT)/tests/cache-client: $(CACHE_CLIENT) $(OUT)/libcairn.a $(OUT)/libbase.a
+# The nemesis without clients, for tests of the nemesis.
+$(OUT)/tests/drive-nemesis: $(OUT)/tests/nemesis/drive.o $(ARCHIVES_fuzz)
+	@mkdir -p $(@D)
+	$(LINK) $^ $(LINK_LIBS_fuzz) -o $@
+## make nemesis-tests   the program with which tests/integration/test_fuzz_nemesis.py works
+.PHONY: nemesis-tests
+nemesis-tests: $(OUT)/tests/drive-nemesis $(BIN)/cairn-nemesis.so
+
 	@mkdir -p $(@D)
 	$(LINK) $^ $(LIBCAIRN_LIBS) -o $@
 
@@ -247,6 +268,13 @@ $(OUT)/tests/cairn-server-broken: $(OUT)/server/main.o $(BROKEN_SWITCH) \
 ## make cache-tests     the programs with which tests/integration/test_cache* work
 .PHONY: cache-tests
 cache-tests: $(addprefix $(OUT)/tests/,check-history cache-client cache-client-broken cairn-server-broken)
+$(OUT)/tests/cairn-fuzz-broken: $(OUT)/fuzz/main.o $(BROKEN_SWITCH) \
+    $(patsubst %.c,$(BROKEN_OUT)/%.o,$(filter client/%,$(BREAKABLE))) $(ARCHIVES_fuzz)
+	@mkdir -p $(@D)
+	$(LINK) $^ $(LINK_LIBS_fuzz) -o $@
+## make fuzz-tests      the programs with which tests/integration/test_fuzz.py and tools/fuzz-selftest work
+.PHONY: fuzz-tests
+fuzz-tests: $(addprefix $(OUT)/tests/,check-history cairn-fuzz-broken cairn-server-broken)
 
 # --- the simulator: the cores compiled once more, with the switches that break a rule ---------------
 SIM_OUT     := $(OUT)/sim
@@ -261,7 +289,7 @@ $(SIM_OUT)/%.o: %.c Makefile | $(GEN_HEADERS)
 	$(CC) $(ALL_CFLAGS) -DCAIRN_BREAK_RULES -MMD -MP -c $< -o $@
 $(OUT)/tests/sim: $(SIM_OBJECTS) $(OUT)/libfuzz.a $(ARCHIVES_proto)
 	@mkdir -p $(@D)
-	$(LINK) $^ $(LINK_LIBS_fuzz) $(LINK_LIBS_proto) -lbsd -o $@
+	$(LINK) $^ $(LIBS_fuzz) $(LINK_LIBS_proto) -lbsd -o $@
 ## make sim             the simulator, in $(OUT)/tests/sim
 .PHONY: sim
 sim: $(OUT)/tests/sim

@@ -11,13 +11,6 @@
 enum { CONFIGURATIONS_DEFAULT = 20000000, COUNT_LIMIT = 1 << 30 };
 static const uint64_t MEMORY_DEFAULT = UINT64_C(2) << 30;
 
-/* One key's operations: `count` indices. */
-struct group {
-    const struct operation *operations;
-    const uint32_t *which;
-    uint32_t count;
-};
-
 const char *verdict_text(enum verdict verdict)
 {
     switch (verdict) {
@@ -39,19 +32,19 @@ static int check_operation(const struct operation *operation, size_t number, str
         return error_set(error, CAIRN_EINVAL, "operation %zu: ends before it starts", number);
     if (writes && operation->value == 0)
         return error_set(error, CAIRN_EINVAL, "operation %zu: writes the value 0", number);
-    if (flags && operation->end_ns != OPERATION_OPEN &&
+    if (flags && operation->end_ns != OPERATION_OPEN && operation->result != OPERATION_NO_RESULT &&
         operation->result > (operation->kind == OPERATION_PUT_IF ? RESULT_MISMATCH : RESULT_FOUND))
         return error_set(error, CAIRN_EINVAL, "operation %zu: no such result", number);
     return 0;
 }
 
 /* Verdict of the part of a key's history that lies before `until_ns`. */
-static int check_part(const struct group *group, uint64_t until_ns,
+static int check_part(const struct key_history *group, uint64_t until_ns,
                       const struct check_limits *limits, enum verdict *verdict,
                       uint64_t *configurations, const char **reason)
 {
     struct problem problem;
-    int status = problem_build(&problem, group->operations, group->which, group->count, until_ns);
+    int status = problem_build(&problem, group, until_ns);
     *reason = problem.impossible;
     if (status == 0 && problem.impossible != NULL)
         *verdict = VERDICT_VIOLATION;
@@ -69,7 +62,7 @@ static int compare_u64(const void *left, const void *right)
 
 /* Once a part of the history is contradictory, every longer one is: bisects for the first end of an
  * operation at which it is. */
-static int find_break(const struct group *group, const struct check_limits *limits,
+static int find_break(const struct key_history *group, const struct check_limits *limits,
                       struct check_report *report)
 {
     uint64_t *ends = calloc((size_t)group->count + 1, sizeof(uint64_t));
@@ -110,8 +103,8 @@ static bool is_worse(const struct check_report *report, enum verdict verdict, ui
     return count < report->key_operations;
 }
 
-static int check_group(const struct group *group, const struct check_limits *limits,
-                       struct check_report *report, struct group *worst)
+static int check_group(const struct key_history *group, const struct check_limits *limits,
+                       struct check_report *report, struct key_history *worst)
 {
     enum verdict verdict = VERDICT_UNKNOWN;
     const char *reason = NULL;
@@ -171,13 +164,13 @@ static uint32_t *indices_by_key(const struct operation *operations, uint32_t cou
 static int check_groups(const struct operation *operations, const uint32_t *indices, uint32_t count,
                         const struct check_limits *limits, struct check_report *report)
 {
-    struct group worst = {0};
+    struct key_history worst = {0};
     int status = 0;
     for (uint32_t begin = 0, end; status == 0 && begin < count; begin = end) {
         for (end = begin; end < count; end++)
             if (operations[indices[end]].key != operations[indices[begin]].key)
                 break;
-        struct group group = {operations, indices + begin, end - begin};
+        struct key_history group = {operations, indices + begin, end - begin, {0, 0}};
         status = check_group(&group, limits, report, &worst);
     }
     if (status == 0 && report->verdict == VERDICT_VIOLATION)
@@ -185,32 +178,68 @@ static int check_groups(const struct operation *operations, const uint32_t *indi
     return status;
 }
 
-int history_check(const struct operation *operations, size_t count,
-                  const struct check_limits *limits, struct check_report *report,
-                  struct error *error)
+/* Fills in defaults and looks at each operation by itself. */
+static int begin_check(const struct operation *operations, size_t count,
+                       const struct check_limits *limits, struct check_limits *within,
+                       struct check_report *report, struct error *error)
 {
-    struct check_limits within = {CONFIGURATIONS_DEFAULT, MEMORY_DEFAULT};
+    *within = (struct check_limits){CONFIGURATIONS_DEFAULT, MEMORY_DEFAULT};
     memset(report, 0, sizeof(*report));
     report->verdict = VERDICT_LINEARIZABLE;
     report->until_ns = OPERATION_OPEN;
     report->operations = count;
     if (limits != NULL && limits->configurations != 0)
-        within.configurations = limits->configurations;
+        within->configurations = limits->configurations;
     if (limits != NULL && limits->memory_bytes != 0)
-        within.memory_bytes = limits->memory_bytes;
+        within->memory_bytes = limits->memory_bytes;
     if (count > COUNT_LIMIT)
         return error_set(error, CAIRN_EINVAL, "history: more than %d operations", COUNT_LIMIT);
     for (size_t i = 0; i < count; i++)
         if (check_operation(&operations[i], i, error) != 0)
             return CAIRN_EINVAL;
+    return 0;
+}
+
+static int end_check(int status, struct check_report *report, struct error *error)
+{
+    if (status == 0)
+        return 0;
+    report->verdict = VERDICT_UNKNOWN;
+    return error_set(error, status, "history: %s", error_text(status));
+}
+
+int history_check(const struct operation *operations, size_t count,
+                  const struct check_limits *limits, struct check_report *report,
+                  struct error *error)
+{
+    struct check_limits within;
+    if (begin_check(operations, count, limits, &within, report, error) != 0)
+        return CAIRN_EINVAL;
     uint32_t *indices = indices_by_key(operations, (uint32_t)count);
     int status = indices == NULL
                      ? CAIRN_ENOMEM
                      : check_groups(operations, indices, (uint32_t)count, &within, report);
     free(indices);
-    if (status != 0) {
-        report->verdict = VERDICT_UNKNOWN;
-        return error_set(error, status, "history: %s", error_text(status));
-    }
-    return 0;
+    return end_check(status, report, error);
+}
+
+int history_check_key(const struct operation *operations, size_t count, struct key_state initial,
+                      const struct check_limits *limits, struct check_report *report,
+                      struct error *error)
+{
+    struct check_limits within;
+    struct key_history worst = {0};
+    if (begin_check(operations, count, limits, &within, report, error) != 0)
+        return CAIRN_EINVAL;
+    uint32_t *indices = calloc(count + 1, sizeof(uint32_t));
+    int status = indices == NULL ? CAIRN_ENOMEM : 0;
+    for (uint32_t i = 0; status == 0 && i < count; i++)
+        indices[i] = i;
+    const struct key_history group = {operations, indices, (uint32_t)count, initial};
+    if (status == 0 && count > 0)
+        status = check_group(&group, &within, report, &worst);
+    if (status == 0 && report->verdict == VERDICT_VIOLATION)
+        status = find_break(&group, &within, report);
+    free(indices);
+    return end_check(status, report, error);
 }

@@ -47,6 +47,11 @@ int history_check(const struct operation *operations, size_t count,
                   const struct check_limits *limits, struct check_report *report,
                   struct error *error);
 
+/* The same for operations on one key that held `initial` when they began. `report->keys` is 1. */
+int history_check_key(const struct operation *operations, size_t count, struct key_state initial,
+                      const struct check_limits *limits, struct check_report *report,
+                      struct error *error);
+
 /* "linearizable", "violation", "unknown". */
 const char *verdict_text(enum verdict verdict);
 

@@ -18,6 +18,9 @@ enum operation_kind {
 /* No version was reported. */
 #define OPERATION_NO_VERSION UINT64_MAX
 
+/* The operation took effect, but what it answered is not looked at. */
+#define OPERATION_NO_RESULT UINT64_MAX
+
 /* What a PUT_IF can answer besides 0 (absent before) and 1 (existed). */
 enum { RESULT_NOT_FOUND = 0, RESULT_FOUND = 1, RESULT_MISMATCH = 2 };
 
@@ -28,11 +31,17 @@ struct operation {
     uint32_t process;    /* for messages only */
     uint64_t key;        /* operations on different keys are checked apart */
     uint64_t value;      /* PUT, PUT_IF, SWAP: written, not 0 */
-    uint64_t result;     /* GET, SWAP: the value or 0; PUT, DELETE, PUT_IF: one of RESULT_ */
+    uint64_t result;     /* GET, SWAP: the value or 0; PUT, DELETE, PUT_IF: one of RESULT_; any of
+                          * them: OPERATION_NO_RESULT (not a PUT_IF that may not be applied) */
     uint64_t if_version; /* PUT_IF */
     uint64_t version;    /* of the key as told by the answer (PUT_IF mismatch: the current one) */
     uint64_t start_ns;   /* before the request left */
     uint64_t end_ns;     /* after the answer came, at least start_ns, or OPERATION_OPEN */
+};
+
+/* What a key holds: value 0 is "absent", and then the version is 0. */
+struct key_state {
+    uint64_t value, version;
 };
 
 #endif

@@ -9,6 +9,7 @@
 #include <jansson.h>
 
 #include "fuzz/checker.h"
+#include "fuzz/history_scan.h"
 
 static const char *const KIND_NAMES[] = {
     [OPERATION_PUT] = "put",   [OPERATION_PUT_IF] = "put_if", [OPERATION_GET] = "get",
@@ -88,7 +89,7 @@ static const char *read_operation(struct history *history, const json_t *object,
     const char *key = json_string_value(json_object_get(object, "key"));
     int kind = find_text(KIND_NAMES, 5, json_string_value(json_object_get(object, "op")));
     if (kind < 0)
-        return "op is none of put, put_if, get, swap, delete";
+        return "op is none of put, put_if, get, swap, delete, scan";
     if (key == NULL)
         return "key is no text";
     if (!get_number(object, "process", &process) || process > UINT32_MAX)
@@ -110,24 +111,34 @@ static const char *read_operation(struct history *history, const json_t *object,
     return read_result(history, object, operation);
 }
 
-static const char *read_line(struct history *history, const char *line, size_t length)
+int history_add(struct history *history, const struct operation *operation, struct error *error)
 {
     if (history->count == history->room) {
         size_t room = history->room == 0 ? 1024 : history->room * 2;
         struct operation *operations = realloc(history->operations, room * sizeof(*operations));
         if (operations == NULL)
-            return "out of memory";
+            return error_set(error, CAIRN_ENOMEM, "history: out of memory");
         history->operations = operations;
         history->room = room;
     }
+    history->operations[history->count++] = *operation;
+    return 0;
+}
+
+static const char *read_line(struct history *history, const char *line, size_t length)
+{
+    struct operation operation;
     json_t *object = json_loadb(line, length, JSON_REJECT_DUPLICATES, NULL);
-    const char *problem =
-        !json_is_object(object)
-            ? "no JSON object"
-            : read_operation(history, object, &history->operations[history->count]);
+    const char *op = json_string_value(json_object_get(object, "op"));
+    const char *problem = "no JSON object";
+    if (op != NULL && strcmp(op, "scan") == 0) {
+        problem = history_scan_read(history, object);
+    } else if (json_is_object(object)) {
+        problem = read_operation(history, object, &operation);
+        if (problem == NULL && history_add(history, &operation, NULL) != 0)
+            problem = "out of memory";
+    }
     json_decref(object);
-    if (problem == NULL)
-        history->count++;
     return problem;
 }
 
@@ -147,11 +158,12 @@ int history_read(struct history *history, FILE *file, const char *name, struct e
         return error_set(error, CAIRN_EINVAL, "%s:%zu: %s", name, number, problem);
     if (ferror(file))
         return error_set(error, CAIRN_EIO, "%s: cannot be read", name);
-    return 0;
+    return history_scans_expand(history, error);
 }
 
 void history_free(struct history *history)
 {
+    history_scans_free(history);
     free(history->operations);
     names_free(&history->keys);
     names_free(&history->values);
@@ -168,6 +180,8 @@ static void print_result(const struct history *history, const struct operation *
 {
     if (operation->end_ns == OPERATION_OPEN)
         fprintf(out, "outcome unknown");
+    else if (operation->result == OPERATION_NO_RESULT)
+        fprintf(out, "done");
     else if (operation->kind == OPERATION_GET || operation->kind == OPERATION_SWAP)
         fprintf(out, "%s", value_text(history, operation->result));
     else

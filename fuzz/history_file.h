@@ -15,6 +15,15 @@
  *         client died), so that it may take effect at any time from `start` on, or never
  * process any number; for messages
  *
+ * A scan is a line of its own, and counts as a get of each key of its range, from its start to its
+ * end; keys that the history names and that it does not show were absent:
+ *
+ *     {"process":0,"op":"scan","from":"k1","to":"k4","result":[["k1","v1"],["k3","v3"]],
+ *      "start":10,"end":25}                                         (on one line)
+ *
+ * from, to  the first and the last key of the range, both included, bytewise
+ * result    what was found, in any order, each key once; not looked at when `end` is null
+ *
  * Operations that certainly were not applied are left out. Lines may come in any order; empty lines
  * are skipped; unknown members are ignored. */
 #ifndef CAIRN_FUZZ_HISTORY_FILE_H
@@ -32,7 +41,12 @@ struct history {
     struct operation *operations;
     size_t count, room;
     struct names keys, values;
+    struct scan *scans; /* being read: what they show of which keys is known at the end */
+    size_t scan_count;
 };
+
+/* Adds one; CAIRN_ENOMEM. */
+int history_add(struct history *history, const struct operation *operation, struct error *error);
 
 /* Adds what the file holds. CAIRN_EINVAL names the line and what is wrong with it; CAIRN_EIO,
  * CAIRN_ENOMEM. */

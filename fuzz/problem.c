@@ -10,6 +10,7 @@
 /* What building needs besides the result. */
 struct build {
     struct problem *problem;
+    const struct key_history *history;
     uint64_t *values; /* sorted, distinct, without 0 */
     uint32_t value_count;
     uint64_t *first_seen_ns; /* per value: the earliest end of an operation that observed it */
@@ -67,21 +68,34 @@ static uint32_t value_number(const struct build *build, uint64_t value)
     return (uint32_t)(found - build->values) + VALUE_FIRST;
 }
 
-static int build_values(struct build *build, const struct operation *operations,
-                        const uint32_t *which, uint32_t count)
+/* Whether the answer, if there is one, tells anything. */
+static bool tells(const struct operation *operation)
 {
-    build->values = calloc((size_t)count * 2 + 1, sizeof(uint64_t));
+    return operation->end_ns != OPERATION_OPEN && operation->result != OPERATION_NO_RESULT;
+}
+
+/* All values that are written or shown, with repetitions; returns how many. */
+static uint32_t gather_values(const struct key_history *history, uint64_t *values)
+{
+    uint32_t gathered = 0;
+    if (history->initial.value != 0)
+        values[gathered++] = history->initial.value;
+    for (uint32_t i = 0; i < history->count; i++) {
+        const struct operation *operation = &history->operations[history->which[i]];
+        if (kind_writes(operation->kind))
+            values[gathered++] = operation->value;
+        if (kind_observes_value(operation->kind) && tells(operation) && operation->result != 0)
+            values[gathered++] = operation->result;
+    }
+    return gathered;
+}
+
+static int build_values(struct build *build)
+{
+    build->values = calloc((size_t)build->history->count * 2 + 2, sizeof(uint64_t));
     if (build->values == NULL)
         return CAIRN_ENOMEM;
-    uint32_t gathered = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct operation *operation = &operations[which[i]];
-        if (kind_writes(operation->kind))
-            build->values[gathered++] = operation->value;
-        if (kind_observes_value(operation->kind) && operation->end_ns != OPERATION_OPEN &&
-            operation->result != 0)
-            build->values[gathered++] = operation->result;
-    }
+    uint32_t gathered = gather_values(build->history, build->values);
     qsort(build->values, gathered, sizeof(uint64_t), compare_u64);
     for (uint32_t i = 0; i < gathered; i++)
         if (i == 0 || build->values[i] != build->values[i - 1])
@@ -96,13 +110,14 @@ static int build_values(struct build *build, const struct operation *operations,
         build->first_seen_ns == NULL || build->takers == NULL)
         return CAIRN_ENOMEM;
     memset(build->first_seen_ns, 0xff, total * sizeof(uint64_t));
+    build->problem->initial = value_number(build, build->history->initial.value);
     return 0;
 }
 
 /* Notes what the answers show: which values, how often, from when on. */
 static void note_observation(struct build *build, const struct operation *operation)
 {
-    if (!kind_observes_value(operation->kind))
+    if (!kind_observes_value(operation->kind) || !tells(operation))
         return;
     uint32_t value = value_number(build, operation->result);
     build->problem->observers[value]++;
@@ -125,7 +140,7 @@ static void set_put_if(struct step *step, const struct operation *operation, boo
     step->if_version = operation->if_version;
     step->effect = EFFECT_WRITE;
     step->rule = VERSION_EQUALS;
-    if (open)
+    if (open || operation->result == OPERATION_NO_RESULT)
         return;
     if (operation->result == RESULT_MISMATCH) {
         step->effect = EFFECT_NONE;
@@ -139,10 +154,11 @@ static void set_put_if(struct step *step, const struct operation *operation, boo
 static void set_effect(const struct build *build, struct step *step,
                        const struct operation *operation, bool open)
 {
+    bool told = !open && operation->result != OPERATION_NO_RESULT;
     switch (operation->kind) {
     case OPERATION_PUT:
         step->effect = EFFECT_WRITE;
-        if (!open)
+        if (told)
             expect_presence(step, operation->result);
         break;
     case OPERATION_PUT_IF:
@@ -150,17 +166,25 @@ static void set_effect(const struct build *build, struct step *step,
         break;
     case OPERATION_SWAP:
         step->effect = EFFECT_WRITE;
-        if (!open)
+        if (told)
             step->observes = value_number(build, operation->result);
         break;
     case OPERATION_GET:
-        step->observes = value_number(build, operation->result);
+        if (told)
+            step->observes = value_number(build, operation->result);
         break;
     case OPERATION_DELETE:
-        step->effect = open || operation->result == RESULT_FOUND ? EFFECT_REMOVE : EFFECT_NONE;
-        expect_presence(step, open ? RESULT_FOUND : operation->result);
+        step->effect = !told || operation->result == RESULT_FOUND ? EFFECT_REMOVE : EFFECT_NONE;
+        if (told || open)
+            expect_presence(step, open ? RESULT_FOUND : operation->result);
         break;
     }
+}
+
+/* Whether the value comes about once. */
+static bool is_only_producer(const struct build *build, uint32_t value)
+{
+    return build->problem->producers[value] == 1 && build->problem->initial != value;
 }
 
 static struct step make_step(const struct build *build, const struct operation *operation,
@@ -177,7 +201,7 @@ static struct step make_step(const struct build *build, const struct operation *
         uint32_t value = value_number(build, operation->value);
         step.writes = build->problem->observers[value] > 0 ? value : VALUE_DEAD;
         /* Whoever saw the value did so after it was written. */
-        if (step.writes == value && build->problem->producers[value] == 1 &&
+        if (step.writes == value && is_only_producer(build, value) &&
             build->first_seen_ns[value] < step.deadline_ns)
             step.deadline_ns = build->first_seen_ns[value];
     }
@@ -188,7 +212,7 @@ static struct step make_step(const struct build *build, const struct operation *
 static bool step_is_optional(const struct build *build, const struct step *step, bool open)
 {
     return open && !(step->effect == EFFECT_WRITE && step->writes != VALUE_DEAD &&
-                     build->problem->producers[step->writes] == 1);
+                     is_only_producer(build, step->writes));
 }
 
 static void add_step(struct build *build, const struct operation *operation, bool open)
@@ -221,9 +245,10 @@ static void find_impossible(const struct build *build)
 {
     struct problem *problem = build->problem;
     for (uint32_t v = VALUE_FIRST; v < problem->value_count; v++) {
-        if (problem->observers[v] > 0 && problem->producers[v] == 0)
+        uint32_t times = problem->producers[v] + (problem->initial == v);
+        if (problem->observers[v] > 0 && times == 0)
             problem->impossible = "a value was seen that nobody wrote";
-        if (problem->producers[v] == 1 && build->takers[v] > 1)
+        if (times == 1 && build->takers[v] > 1)
             problem->impossible = "two swaps replaced the same value";
     }
 }
@@ -294,10 +319,11 @@ static void note_operation(struct build *build, const struct operation *operatio
         build->problem->versioned = true;
 }
 
-static int build_steps(struct build *build, const struct operation *operations,
-                       const uint32_t *which, uint32_t count, uint64_t until_ns)
+static int build_steps(struct build *build, uint64_t until_ns)
 {
     struct problem *problem = build->problem;
+    const struct operation *operations = build->history->operations;
+    const uint32_t *which = build->history->which, count = build->history->count;
     problem->steps = calloc((size_t)count + 1, sizeof(struct step));
     problem->optional = calloc((size_t)count + 1, sizeof(struct step));
     if (problem->steps == NULL || problem->optional == NULL)
@@ -311,14 +337,15 @@ static int build_steps(struct build *build, const struct operation *operations,
     return 0;
 }
 
-int problem_build(struct problem *problem, const struct operation *operations,
-                  const uint32_t *which, uint32_t count, uint64_t until_ns)
+int problem_build(struct problem *problem, const struct key_history *history, uint64_t until_ns)
 {
     memset(problem, 0, sizeof(*problem));
-    struct build build = {.problem = problem};
-    int status = build_values(&build, operations, which, count);
+    struct build build = {.problem = problem, .history = history};
+    int status = build_values(&build);
     if (status == 0)
-        status = build_steps(&build, operations, which, count, until_ns);
+        status = build_steps(&build, until_ns);
+    if (problem->versioned)
+        problem->initial_version = history->initial.version;
     if (status == 0)
         status = build_order(problem);
     if (status == 0)

@@ -44,17 +44,25 @@ struct problem {
     uint32_t *class_begin; /* class c is optional[class_begin[c]] to before class_begin[c + 1] */
     uint32_t class_count;
     uint32_t value_count;
-    uint32_t *producers;    /* per value: steps of both kinds that bring it about */
-    uint32_t *observers;    /* per value: steps that must see it */
-    bool versioned;         /* versions show in some answer */
-    const char *impossible; /* a reason found without a search, or NULL; static storage */
+    uint32_t initial;         /* the value at first */
+    uint64_t initial_version; /* 0 if versions do not show */
+    uint32_t *producers;      /* per value: steps of both kinds that bring it about */
+    uint32_t *observers;      /* per value: steps that must see it */
+    bool versioned;           /* versions show in some answer */
+    const char *impossible;   /* a reason found without a search, or NULL; static storage */
 };
 
-/* Builds the problem of operations[which[0 .. count)], looking only at what happened up to
- * `until_ns`: what starts later is left out, what ends later is open. 0 or CAIRN_ENOMEM; free it
- * with problem_free either way. */
-int problem_build(struct problem *problem, const struct operation *operations,
-                  const uint32_t *which, uint32_t count, uint64_t until_ns);
+/* One key's operations: those of `count` indices, and what the key held before. */
+struct key_history {
+    const struct operation *operations;
+    const uint32_t *which;
+    uint32_t count;
+    struct key_state initial;
+};
+
+/* Builds the problem, looking only at what happened up to `until_ns`: what starts later is left
+ * out, what ends later is open. 0 or CAIRN_ENOMEM; free it with problem_free either way. */
+int problem_build(struct problem *problem, const struct key_history *history, uint64_t until_ns);
 void problem_free(struct problem *problem);
 
 #endif

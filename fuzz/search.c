@@ -339,7 +339,8 @@ static int enter(struct search *search, struct state state)
 static int search_loop(struct search *search, uint64_t limit, enum verdict *verdict)
 {
     *verdict = VERDICT_UNKNOWN;
-    int status = enter(search, (struct state){VALUE_ABSENT, 0});
+    const struct problem *problem = search->problem;
+    int status = enter(search, (struct state){problem->initial, problem->initial_version});
     while (status == 0 && !is_complete(search) && search->depth > 0) {
         struct frame *frame = &search->frames[search->depth - 1];
         struct candidate candidate;

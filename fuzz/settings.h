@@ -1,0 +1,31 @@
+/* cairn-fuzz's command line. */
+#ifndef CAIRN_FUZZ_SETTINGS_H
+#define CAIRN_FUZZ_SETTINGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/options.h"
+#include "fuzz/plan.h"
+#include "fuzz/subject.h"
+
+enum { SETTINGS_NAME_SIZE = 33 };
+
+struct settings {
+    struct plan plan;
+    struct subject_place place;
+    uint64_t processes, operations, seconds, configurations;
+    const char *history, *log;          /* paths, or NULL */
+    char own_cache[SETTINGS_NAME_SIZE]; /* of this run alone, removed at its end; "": none */
+    const char *nemesis;                /* kinds; NULL: the cluster is somebody else's */
+    uint64_t cycles, servers, replicas, partitions; /* 0: not given */
+    const char *programs, *folder;
+    bool keep;
+};
+
+/* Parses and checks. 0, or CAIRN_EINVAL with the message. */
+int settings_parse(int argc, char **argv, struct settings *settings, enum options_result *result,
+                   struct error *error);
+
+#endif
