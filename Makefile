@@ -99,7 +99,7 @@ PROGRAMS := cairn-server cairn-manager cairn cairn-bench cairn-fuzz
 LIBRARIES := $(OUT)/libcairn.a $(OUT)/libcairn.so.0
 
 .PHONY: all help unit clean install uninstall
-all: $(PROGRAMS:%=$(BIN)/%) $(LIBRARIES)
+all: $(PROGRAMS:%=$(BIN)/%) $(BIN)/cairn-nemesis.so $(LIBRARIES)
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -152,6 +152,17 @@ $(eval $(call PROGRAM_RULE,cairn-server,server))
 $(eval $(call PROGRAM_RULE,cairn-manager,manager))
 $(eval $(call PROGRAM_RULE,cairn,client))
 $(eval $(call PROGRAM_RULE,cairn-bench,bench))
+
+# What cairn-fuzz preloads into the nodes of its clusters. In the same way for all variants: it stands
+# before the C library, where a sanitizer's runtime is not up yet.
+NEMESIS_PRELOAD := $(wildcard fuzz/preload/*.c)
+$(OUT)/cairn-nemesis.so: $(NEMESIS_PRELOAD) $(wildcard fuzz/preload/*.h) Makefile
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE -O2 -g -fPIC -fvisibility=hidden -shared $(WARNINGS) -iquote . \
+	    $(NEMESIS_PRELOAD) -ldl -o $@
+$(BIN)/cairn-nemesis.so: $(OUT)/cairn-nemesis.so
+	@mkdir -p $(@D)
+	@cp -f $< $@.tmp && mv -f $@.tmp $@
 
 # --- libcairn ----------------------------------------------------------------------------------------
 # One relocatable object with the client and what it needs of the modules below. All names but the
@@ -234,6 +245,14 @@ $(OUT)/tests/%: $(OUT)/tests/unit/%.o $(TEST_LIB) $$(ARCHIVES_$$(call module_of,
 $(OUT)/tests/check-history: $(OUT)/tests/lib/check_history.o $(ARCHIVES_fuzz)
 	@mkdir -p $(@D)
 	$(LINK) $^ $(LINK_LIBS_fuzz) -o $@
+
+# The nemesis without clients, for tests of the nemesis.
+$(OUT)/tests/drive-nemesis: $(OUT)/tests/nemesis/drive.o $(ARCHIVES_fuzz)
+	@mkdir -p $(@D)
+	$(LINK) $^ $(LINK_LIBS_fuzz) -o $@
+## make nemesis-tests   the program with which tests/integration/test_fuzz_nemesis.py works
+.PHONY: nemesis-tests
+nemesis-tests: $(OUT)/tests/drive-nemesis $(BIN)/cairn-nemesis.so
 
 # A program that uses the library as hard as it can, for tests of the shared cache.
 CACHE_CLIENT := $(patsubst %.c,$(OUT)/%.o,$(wildcard tests/lib/cache_client/*.c))
