@@ -96,6 +96,30 @@ soak-cache minutes="10": _programs
     @make -s cache-tests >&2
     @tools/soak-cache {{ quote(minutes) }}
 
+# cairn-fuzz on three servers that all stay, 1 copy and 2; logs in report/fuzz/, DURATION=SECONDS each (20)
+fuzz-healthy: _programs
+    @tools/fuzz-crash 3 0 1
+    @tools/fuzz-crash 3 0 2
+
+# the same with server 1 killed half way and relaunched: with 1 copy clients wait for it, with 2 they go on
+fuzz-crash: _programs
+    @tools/fuzz-crash 3 1 1
+    @tools/fuzz-crash 3 1 2
+
+# the same with servers 1 and 2 of five; with 2 copies what only those two hold waits, with 3 all go on
+fuzz-crash2: _programs
+    @tools/fuzz-crash 5 2 1
+    @tools/fuzz-crash 5 2 2
+    @tools/fuzz-crash 5 2 3
+
+# cairn-fuzz with faults of all kinds on a cluster of its own, for so many minutes; log in report/fuzz/
+soak minutes="10": _programs
+    @tools/soak-nemesis {{ quote(minutes) }}
+
+# every decoder under libFuzzer for so many seconds, or RUNS=N executions; adds to report/fuzz/decoders.md
+fuzz-decoders seconds="60" *targets:
+    @tools/fuzz-decoders {{ quote(seconds) }} {{ targets }}
+
 # simulated clusters, each decided by its seed: SEEDS=N of them, or SEED=S alone with its trace
 sim *args:
     @make -s sim >&2

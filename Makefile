@@ -30,8 +30,11 @@ VARIANT_FLAGS_asan    := -O1 -fsanitize=address -fno-omit-frame-pointer
 VARIANT_FLAGS_ubsan   := -O1 -fsanitize=undefined -fno-sanitize-recover=all
 VARIANT_FLAGS_tsan    := -O1 -fsanitize=thread
 VARIANT_FLAGS_cov     := -O0 --coverage
+# For libFuzzer, by clang alone: what it instruments, and whatever sanitizers can see.
+VARIANT_FLAGS_fuzz    := -O1 -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all \
+                         -fno-omit-frame-pointer
 ifeq ($(origin VARIANT_FLAGS_$(VARIANT)),undefined)
-$(error VARIANT=$(VARIANT) is none of: release debug asan ubsan tsan cov)
+$(error VARIANT=$(VARIANT) is none of: release debug asan ubsan tsan cov fuzz)
 endif
 
 BASE_CFLAGS := -std=c11 -D_GNU_SOURCE -g -pthread -fPIC -fvisibility=hidden $(VARIANT_FLAGS_$(VARIANT)) \
@@ -63,10 +66,10 @@ MAINS_server  := server/main.c
 MAINS_manager := manager/main.c
 MAINS_client  := $(wildcard client/cli*.c)
 MAINS_bench   := bench/main.c
+MAINS_fuzz    := fuzz/main.c
 define MODULE_RULES
 SOURCES_$(1) := $$(filter-out $$(MAINS_$(1)),$$(wildcard $(1)/*.c))
 OBJECTS_$(1) := $$(patsubst %.c,$$(OUT)/%.o,$$(SOURCES_$(1)))
-MAINS_fuzz    := fuzz/main.c
 endef
 $(foreach m,$(MODULES),$(eval $(call MODULE_RULES,$(m))))
 OBJECTS_proto += $(filter $(GEN)/proto/%,$(GEN_OBJECTS))
@@ -152,6 +155,7 @@ $(eval $(call PROGRAM_RULE,cairn-server,server))
 $(eval $(call PROGRAM_RULE,cairn-manager,manager))
 $(eval $(call PROGRAM_RULE,cairn,client))
 $(eval $(call PROGRAM_RULE,cairn-bench,bench))
+$(eval $(call PROGRAM_RULE,cairn-fuzz,fuzz))
 
 # What cairn-fuzz preloads into the nodes of its clusters. In the same way for all variants: it stands
 # before the C library, where a sanitizer's runtime is not up yet.
@@ -166,18 +170,6 @@ $(BIN)/cairn-nemesis.so: $(OUT)/cairn-nemesis.so
 
 # --- libcairn ----------------------------------------------------------------------------------------
 # One relocatable object with the client and what it needs of the modules below. All names but the
-$(eval $(call PROGRAM_RULE,cairn-fuzz,fuzz))
-
-# What cairn-fuzz preloads into the nodes of its clusters. In the same way for all variants: it stands
-# before the C library, where a sanitizer's runtime is not up yet.
-NEMESIS_PRELOAD := $(wildcard fuzz/preload/*.c)
-$(OUT)/cairn-nemesis.so: $(NEMESIS_PRELOAD) $(wildcard fuzz/preload/*.h) Makefile
-	@mkdir -p $(@D)
-	$(CC) -std=c11 -D_GNU_SOURCE -O2 -g -fPIC -fvisibility=hidden -shared $(WARNINGS) -iquote . \
-	    $(NEMESIS_PRELOAD) -ldl -o $@
-$(BIN)/cairn-nemesis.so: $(OUT)/cairn-nemesis.so
-	@mkdir -p $(@D)
-	@cp -f $< $@.tmp && mv -f $@.tmp $@
 # public ones are hidden; made local, none of them can clash with a user's or be reached by one.
 LIBCAIRN_LIBS := -ljansson $(LINK_LIBS_rpc)
 # Sanitizers leave their own names to the program.
@@ -257,14 +249,6 @@ nemesis-tests: $(OUT)/tests/drive-nemesis $(BIN)/cairn-nemesis.so
 # A program that uses the library as hard as it can, for tests of the shared cache.
 CACHE_CLIENT := $(patsubst %.c,$(OUT)/%.o,$(wildcard tests/lib/cache_client/*.c))
 $(OUT)/tests/cache-client: $(CACHE_CLIENT) $(OUT)/libcairn.a $(OUT)/libbase.a
-# The nemesis without clients, for tests of the nemesis.
-$(OUT)/tests/drive-nemesis: $(OUT)/tests/nemesis/drive.o $(ARCHIVES_fuzz)
-	@mkdir -p $(@D)
-	$(LINK) $^ $(LINK_LIBS_fuzz) -o $@
-## make nemesis-tests   the program with which tests/integration/test_fuzz_nemesis.py works
-.PHONY: nemesis-tests
-nemesis-tests: $(OUT)/tests/drive-nemesis $(BIN)/cairn-nemesis.so
-
 	@mkdir -p $(@D)
 	$(LINK) $^ $(LIBCAIRN_LIBS) -o $@
 
@@ -284,9 +268,6 @@ $(OUT)/tests/cairn-server-broken: $(OUT)/server/main.o $(BROKEN_SWITCH) \
     $(patsubst %.c,$(BROKEN_OUT)/%.o,$(filter server/% replica/%,$(BREAKABLE))) $(ARCHIVES_server)
 	@mkdir -p $(@D)
 	$(LINK) $^ $(LINK_LIBS_server) -o $@
-## make cache-tests     the programs with which tests/integration/test_cache* work
-.PHONY: cache-tests
-cache-tests: $(addprefix $(OUT)/tests/,check-history cache-client cache-client-broken cairn-server-broken)
 $(OUT)/tests/cairn-fuzz-broken: $(OUT)/fuzz/main.o $(BROKEN_SWITCH) \
     $(patsubst %.c,$(BROKEN_OUT)/%.o,$(filter client/%,$(BREAKABLE))) $(ARCHIVES_fuzz)
 	@mkdir -p $(@D)
@@ -294,6 +275,22 @@ $(OUT)/tests/cairn-fuzz-broken: $(OUT)/fuzz/main.o $(BROKEN_SWITCH) \
 ## make fuzz-tests      the programs with which tests/integration/test_fuzz.py and tools/fuzz-selftest work
 .PHONY: fuzz-tests
 fuzz-tests: $(addprefix $(OUT)/tests/,check-history cairn-fuzz-broken cairn-server-broken)
+## make cache-tests     the programs with which tests/integration/test_cache* work
+.PHONY: cache-tests
+cache-tests: $(addprefix $(OUT)/tests/,check-history cache-client cache-client-broken cairn-server-broken)
+
+# Crash images: what a run writes is recorded by a preloaded library; a server's recovery starts on
+# what power losses may leave of it.
+CRASH_OBJECTS := $(patsubst %.c,$(OUT)/%.o,$(wildcard tests/crash/*.c))
+$(OUT)/tests/crash-images: $(CRASH_OBJECTS) $(ARCHIVES_server)
+	@mkdir -p $(@D)
+	$(LINK) $^ $(LINK_LIBS_server) -o $@
+$(OUT)/tests/disk-record.so: $(OUT)/tests/lib/preload/disk_record.o
+	@mkdir -p $(@D)
+	$(LINK) -shared $^ -ldl -o $@
+## make crash-tests     the programs with which tests/integration/test_crash_images.py works
+.PHONY: crash-tests
+crash-tests: $(OUT)/tests/crash-images $(OUT)/tests/disk-record.so
 
 # --- the simulator: the cores compiled once more, with the switches that break a rule ---------------
 SIM_OUT     := $(OUT)/sim
@@ -312,6 +309,34 @@ $(OUT)/tests/sim: $(SIM_OBJECTS) $(OUT)/libfuzz.a $(ARCHIVES_proto)
 ## make sim             the simulator, in $(OUT)/tests/sim
 .PHONY: sim
 sim: $(OUT)/tests/sim
+
+# --- decoders under fuzz: one target per tests/fuzz/fuzz_<module>_<name>.c --------------------------
+# feed-TARGET takes files; fuzz-TARGET is the same objects under libFuzzer, VARIANT=fuzz CC=clang.
+DECODERS    := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+DECODER_LIB := $(OUT)/tests/fuzz/libfuzz-targets.a
+DECODER_MODULE = $(firstword $(subst _, ,$(1)))
+$(DECODER_LIB): $(patsubst %.c,$(OUT)/%.o,$(filter-out tests/fuzz/lib/feed.c,$(wildcard tests/fuzz/lib/*.c)))
+	@mkdir -p $(@D)
+	@rm -f $@
+	ar rcs $@ $^
+$(OUT)/decoders/feed-%: $(OUT)/tests/fuzz/fuzz_%.o $(OUT)/tests/fuzz/lib/feed.o $(DECODER_LIB) \
+    $$(ARCHIVES_$$(call DECODER_MODULE,%))
+	@mkdir -p $(@D)
+	$(LINK) $^ $(LINK_LIBS_$(call DECODER_MODULE,$*)) -o $@
+$(OUT)/decoders/fuzz-%: $(OUT)/tests/fuzz/fuzz_%.o $(DECODER_LIB) $$(ARCHIVES_$$(call DECODER_MODULE,%))
+	@mkdir -p $(@D)
+	$(LINK) -fsanitize=fuzzer $^ $(LINK_LIBS_$(call DECODER_MODULE,$*)) -o $@
+## make fuzz-targets    every decoder under libFuzzer, in $(BUILD)/fuzz/decoders; needs clang's runtime
+## make feed-targets    the same without a fuzzer: programs that take the files of a corpus
+## make feed-corpus     gives each its corpus, tests/fuzz/corpus
+.PHONY: fuzz-targets feed-targets feed-corpus print-decoders
+fuzz-targets:
+	@$(MAKE) CC=clang VARIANT=fuzz $(DECODERS:%=$(BUILD)/fuzz/decoders/fuzz-%)
+feed-targets: $(DECODERS:%=$(OUT)/decoders/feed-%)
+feed-corpus: feed-targets
+	@tools/feed-corpus $(OUT)/decoders $(DECODERS)
+print-decoders: ; @echo $(DECODERS)
+.SECONDARY: $(DECODERS:%=$(OUT)/tests/fuzz/fuzz_%.o) $(OUT)/tests/fuzz/lib/feed.o
 
 # --- the plain rpcgen client of the tests: stubs generated without our views -----------------------
 PLAIN := $(GEN)/plain

@@ -231,9 +231,12 @@ fi
 if needs build-clang; then
     build build-clang make -s -j"$JOBS" CC=clang BUILD=build/clang BIN=build/clang/bin VARIANT=debug all unit-build
 fi
-if needs unit-sanitizers integration-sanitizers; then
+if needs unit-sanitizers integration-sanitizers decoders; then
     build build-sanitizers make -s -j"$JOBS" "${SAN[@]}" \
         "${SERVERS[@]/#/build/san/asan/bin/}" || finish
+fi
+if needs decoders; then
+    build build-decoders make -s -j"$JOBS" "${SAN[@]}" feed-targets
 fi
 if needs unit-sanitizers; then
     build build-unit-sanitizers make -s -k -j"$JOBS" "${SAN[@]}" unit-build
@@ -250,6 +253,7 @@ step checks-self-test tools/check --self-test
 step unit units VARIANT=release
 join
 step unit-sanitizers units "${SAN[@]}"
+step decoders make -s "${SAN[@]}" feed-corpus
 step simulation simulations
 # Most of the integration tests wait for time limits most of the time; valgrind takes what they leave.
 beside unit-valgrind valgrind_units

@@ -74,7 +74,8 @@ static int bear_segment(struct recovery *recovery, size_t kept, struct recovered
     recovered->append_offset = WAL_BLOCK_BYTES + records.length;
     recovered->next_sequence = spec.sequence + 1;
     uint64_t whole = block_floor(records.length);
-    if (buffer_append(&recovered->tail, records.data + whole, records.length - whole) != 0)
+    if (records.length > whole && /* else there may be no bytes to point at */
+        buffer_append(&recovered->tail, records.data + whole, records.length - whole) != 0)
         rc = error_set(recovery->error, CAIRN_ENOMEM, "%s: out of memory",
                        recovery->store->directory);
 out:
