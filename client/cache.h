@@ -69,6 +69,7 @@ struct cache_note {
     uint64_t generation, session, counter;
     uint32_t server; /* id, of the session */
     uint32_t bucket;
+    bool displaces_none; /* worth a slot that is free, and no other entry's */
 };
 
 /* A copy of an entry, in the reader's own memory; the value is followed by a NUL. */
@@ -101,7 +102,8 @@ bool cache_get(const struct cache *cache, const uint8_t *key, size_t length, uin
 bool cache_note(const struct cache *cache, uint64_t hash, uint32_t server, uint64_t now_ms,
                 struct cache_note *note);
 /* After the reply granted it under the note's session. `expires_ms` as in cache_copy. False:
- * refused, what was noted is over (C4), it is too large, or the stripe is busy. */
+ * refused, what was noted is over (C4), it is too large, the stripe is busy, or it would displace an
+ * entry and is not worth it. */
 bool cache_fill(const struct cache *cache, const struct cache_note *note, const uint8_t *key,
                 size_t length, uint64_t hash, const uint8_t *value, size_t value_length,
                 uint64_t version, uint64_t expires_ms);
@@ -163,7 +165,7 @@ enum cache_count {
     CACHE_MISSES,
     CACHE_FILLS,
     CACHE_REFUSED, /* fills that came too late (C4) */
-    CACHE_SKIPPED, /* fills left: the stripe was busy, no memory, or too large */
+    CACHE_SKIPPED, /* fills left: the stripe was busy, no memory, too large, or no slot free */
     CACHE_INVALIDATIONS,
     CACHE_LAPSES, /* sessions that ran out before they were renewed */
     CACHE_EVICTIONS,

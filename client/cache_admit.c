@@ -2,10 +2,11 @@
  *
  * Two count-min sketches (Cormode and Muthukrishnan, 2005) of small relaxed counters: how often a
  * key was missed, and how often its entry was voided by a write before anybody read it. A key is
- * worth a grant from its second miss within the window. Each wasted fill doubles the misses that
- * the next one takes, each fill that was read halves them, and the window's end halves all
- * counters: a key that is written more often than read is asked for ever more rarely, because every
- * grant costs its writers a revocation, and it gets back in when it is read more again.
+ * worth a grant from its first miss on while there is room for it, and from its second within the
+ * window where it would displace another. Each wasted fill doubles the misses that the next one
+ * takes, each fill that was read halves them, and the window's end halves all counters: a key that
+ * is written more often than read is asked for ever more rarely, because every grant costs its
+ * writers a revocation, and it gets back in when it is read more again.
  *
  * Lost updates and collisions cost speed only. */
 #include "base/random.h"
@@ -13,7 +14,7 @@
 
 typedef _Atomic uint8_t sketch_counter;
 
-enum { MISSES, WASTED, WASTED_LIMIT = 6, WORTH_IT = 2 };
+enum { MISSES, WASTED, WASTED_LIMIT = 6, WORTH_IT_FREE = 1, WORTH_IT = 2 };
 
 static_assert(sizeof(sketch_counter) == 1, "counters are plain bytes in memory");
 static_assert(WORTH_IT << WASTED_LIMIT < UINT8_MAX, "a counter reaches what is demanded");
@@ -95,17 +96,19 @@ static void age(const struct cache *cache)
 }
 
 /* What became of the key's last fill, if its entry lies there void: judged once, then the tag goes,
- * and with it the slot is free. */
-static void judge(const struct cache *cache, uint64_t hash, int class)
+ * and with it the slot is free. Returns whether a slot is. */
+static bool judge(const struct cache *cache, uint64_t hash, int class)
 {
     const uint64_t wanted = cache_tag_of(hash);
     const uint32_t in_set = cache_set_of(cache, class, hash);
     struct cache_tags *tags = cache_tags_at(cache, class, in_set);
+    bool has_room = false;
 
     for (uint32_t way = 0; way < CACHE_WAYS; way++) {
         uint64_t tag = cache_load(&tags->tags[way]);
         struct cache_note note;
 
+        has_room = has_room || tag == 0;
         if (!cache_tag_is(tag, wanted))
             continue;
         cache_peek(cache_entry_at(cache, class, in_set, way), &note);
@@ -113,26 +116,34 @@ static void judge(const struct cache *cache, uint64_t hash, int class)
             !atomic_compare_exchange_strong_explicit(&tags->tags[way], &tag, 0,
                                                      memory_order_relaxed, memory_order_relaxed))
             continue;
+        has_room = true;
         if ((tag & CACHE_REFERENCES) != 0)
             take_off(cache, WASTED, hash, (uint8_t)(estimate(cache, WASTED, hash) + 1) / 2);
         else if (estimate(cache, WASTED, hash) < WASTED_LIMIT)
             (void)count(cache, WASTED, hash);
     }
+    return has_room;
 }
 
-static bool is_worth_it(const struct cache *cache, uint64_t hash)
+/* What a grant would be worth. */
+enum worth { NOTHING, A_FREE_SLOT, ANY_SLOT };
+
+static enum worth worth_of(const struct cache *cache, uint64_t hash, bool has_room)
 {
     const uint8_t misses = count(cache, MISSES, hash);
     uint8_t wasted = estimate(cache, WASTED, hash);
+    enum worth worth;
 
     if (wasted > WASTED_LIMIT)
         wasted = WASTED_LIMIT; /* garbage, or collisions */
-    if (misses < WORTH_IT << wasted)
-        return false;
+    if (misses >= WORTH_IT << wasted)
+        worth = ANY_SLOT;
+    else
+        worth = has_room && misses >= WORTH_IT_FREE << wasted ? A_FREE_SLOT : NOTHING;
     /* The next fill takes as many misses again. */
-    if (wasted > 0)
+    if (worth != NOTHING && wasted > 0)
         take_off(cache, MISSES, hash, misses);
-    return true;
+    return worth;
 }
 
 /* What is noted is never a small number: a counter that was not noted before begins at a random one
@@ -158,18 +169,20 @@ bool cache_note(const struct cache *cache, uint64_t hash, uint32_t server, uint6
                 struct cache_note *note)
 {
     uint64_t until_ms;
-    bool live, worth_it;
+    bool live, has_room = false;
+    enum worth worth;
 
     *note = (struct cache_note){.server = server, .bucket = bucket_of_hash(hash)};
     if (!cache_entries_open(cache))
         return false;
     for (int class = 0; class < CACHE_CLASSES; class ++)
-        judge(cache, hash, class);
+        has_room = judge(cache, hash, class) || has_room;
     age(cache);
-    worth_it = is_worth_it(cache, hash);
+    worth = worth_of(cache, hash, has_room);
+    note->displaces_none = worth == A_FREE_SLOT;
     /* C1: all three before the GET leaves, so that a write which the answer may lack is counted
      * after the note, and voids it. The order among them does not matter. */
     live = cache_generation(cache, &note->generation) &&
            cache_session_read(cache, server, &note->session, &until_ms) && now_ms < until_ms;
-    return note_counter(cache, note) && live && worth_it;
+    return note_counter(cache, note) && live && worth != NOTHING;
 }

@@ -165,11 +165,10 @@ static uint32_t evict(const struct cache *cache, struct cache_tags *tags, uint32
     return way;
 }
 
-/* The key's own slot, an empty one, a void one, or a live one that is seldom read. */
-static uint32_t choose_way(const struct cache *cache, int class, uint32_t set, uint64_t wanted,
-                           uint32_t stripe)
+/* The key's own slot, an empty one or a void one; CACHE_WAYS if there is none. */
+static uint32_t free_way(const struct cache *cache, int class, uint32_t set, uint64_t wanted)
 {
-    struct cache_tags *tags = cache_tags_at(cache, class, set);
+    const struct cache_tags *tags = cache_tags_at(cache, class, set);
     uint32_t empty = CACHE_WAYS, idle = CACHE_WAYS;
 
     for (uint32_t way = 0; way < CACHE_WAYS; way++) {
@@ -182,9 +181,33 @@ static uint32_t choose_way(const struct cache *cache, int class, uint32_t set, u
         else if (empty == CACHE_WAYS && way_is_void(cache, class, set, way))
             idle = way;
     }
-    if (empty < CACHE_WAYS)
-        return empty;
-    return idle < CACHE_WAYS ? idle : evict(cache, tags, stripe);
+    return empty < CACHE_WAYS ? empty : idle;
+}
+
+struct slot {
+    int class;
+    uint32_t set, way; /* CACHE_WAYS: there is none */
+};
+
+/* A slot that costs nobody anything, of the smallest size that holds the entry or of a larger one
+ * that nobody needs now; else that of an entry of its size that is seldom read. */
+static struct slot choose_slot(const struct cache *cache, const struct cache_note *note,
+                               int smallest, uint64_t hash)
+{
+    struct slot slot;
+
+    for (slot.class = smallest; slot.class < CACHE_CLASSES; slot.class ++) {
+        slot.set = cache_set_of(cache, slot.class, hash);
+        slot.way = free_way(cache, slot.class, slot.set, cache_tag_of(hash));
+        if (slot.way < CACHE_WAYS)
+            return slot;
+    }
+    slot.class = smallest;
+    slot.set = cache_set_of(cache, smallest, hash);
+    if (!note->displaces_none)
+        slot.way =
+            evict(cache, cache_tags_at(cache, smallest, slot.set), cache_stripe_of(cache, hash));
+    return slot;
 }
 
 /* An older value of the key, of another size perhaps, must not be found before the new one: it is
@@ -210,15 +233,13 @@ static int class_of(size_t bytes)
     return bytes <= CACHE_SLOT_MIDDLE ? 1 : 2;
 }
 
-static void put(const struct cache *cache, uint32_t stripe, uint64_t hash,
+static void put(const struct cache *cache, const struct slot *slot, uint64_t hash,
                 const struct draft *draft)
 {
-    const int class = class_of(draft->bytes);
-    const uint32_t set = cache_set_of(cache, class, hash);
-    const uint32_t way = choose_way(cache, class, set, cache_tag_of(hash), stripe);
-    cache_word *tag = &cache_tags_at(cache, class, set)->tags[way];
+    cache_word *tag = &cache_tags_at(cache, slot->class, slot->set)->tags[slot->way];
 
-    write_entry(cache, cache_entry_at(cache, class, set, way), tag, cache_tag_of(hash), draft);
+    write_entry(cache, cache_entry_at(cache, slot->class, slot->set, slot->way), tag,
+                cache_tag_of(hash), draft);
     forget_others(cache, hash, tag);
 }
 
@@ -242,29 +263,38 @@ static bool fits(const struct cache_note *note, size_t length, uint64_t hash, si
            note->server < CAIRN_SERVERS_LIMIT && note->bucket == bucket_of_hash(hash);
 }
 
-/* C4: a note that is over is refused to save the work. That one which is over a moment later still
- * gets in does not matter: it carries what was noted, and no reader takes it. */
+/* The lock is held. C4: a note that is over is refused to save the work. That one which is over a
+ * moment later still gets in does not matter: it carries what was noted, and no reader takes it. */
+static enum cache_count put_if_current(const struct cache *cache, const struct cache_note *note,
+                                       uint64_t hash, const struct draft *draft)
+{
+    const uint32_t stripe = cache_stripe_of(cache, hash);
+    struct slot slot;
+
+    if (!cache_is_current(cache, note))
+        return CACHE_REFUSED;
+    begin_stripe(cache, stripe);
+    slot = choose_slot(cache, note, class_of(draft->bytes), hash);
+    if (slot.way < CACHE_WAYS)
+        put(cache, &slot, hash, draft);
+    end_stripe(cache, stripe);
+    return slot.way < CACHE_WAYS ? CACHE_FILLS : CACHE_SKIPPED;
+}
+
 bool cache_fill(const struct cache *cache, const struct cache_note *note, const uint8_t *key,
                 size_t length, uint64_t hash, const uint8_t *value, size_t value_length,
                 uint64_t version, uint64_t expires_ms)
 {
     const uint32_t stripe = cache_stripe_of(cache, hash);
-    const bool possible = fits(note, length, hash, value_length) && cache_entries_open(cache);
+    enum cache_count outcome = CACHE_SKIPPED;
     struct draft draft;
-    bool current;
 
-    if (!possible || !lock(cache, stripe)) {
-        cache_add(cache, CACHE_SKIPPED, 1);
-        return false;
-    }
-    current = cache_is_current(cache, note);
-    if (current) {
+    if (fits(note, length, hash, value_length) && cache_entries_open(cache) &&
+        lock(cache, stripe)) {
         draw_up(cache, note, key, length, value, value_length, version, expires_ms, &draft);
-        begin_stripe(cache, stripe);
-        put(cache, stripe, hash, &draft);
-        end_stripe(cache, stripe);
+        outcome = put_if_current(cache, note, hash, &draft);
+        unlock(cache, stripe);
     }
-    unlock(cache, stripe);
-    cache_add(cache, current ? CACHE_FILLS : CACHE_REFUSED, 1);
-    return current;
+    cache_add(cache, outcome, 1);
+    return outcome == CACHE_FILLS;
 }

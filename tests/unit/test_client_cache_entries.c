@@ -162,6 +162,56 @@ static void void_entries_go_first(void **state)
     fixture_close(&fixture);
 }
 
+/* Small values take the slots of larger ones before they evict one another. */
+static void small_values_use_all_the_room(void **state)
+{
+    struct cache_fixture fixture;
+    struct cache_stat stat;
+    char key[32];
+    uint32_t small;
+
+    (void)state;
+    fixture_init(&fixture, BYTES);
+    small = fixture.cache.geometry.classes[0].sets * CACHE_WAYS;
+    for (uint32_t i = 0; i < 10 * small; i++) {
+        (void)snprintf(key, sizeof key, "key-%u", i);
+        assert_true(fixture_put(&fixture.cache, key, "c"));
+    }
+    cache_stat(&fixture.cache, 1, &stat);
+    assert_true(stat.entries > small);
+    fixture_close(&fixture);
+}
+
+/* A key missed once is worth a free slot, not one that another key has. */
+static void a_modest_fill_displaces_nothing(void **state)
+{
+    struct cache_fixture fixture;
+    struct cache_stat before, after;
+    struct cache_note note;
+    struct cache_copy copy;
+    char key[32];
+
+    (void)state;
+    fixture_init(&fixture, BYTES);
+    assert_true(fixture_note(&fixture.cache, "modest", &note));
+    assert_true(note.displaces_none);
+    for (int i = 0; i < 100000; i++) {
+        (void)snprintf(key, sizeof key, "key-%d", i);
+        assert_true(fixture_put(&fixture.cache, key, "c"));
+    }
+    cache_stat(&fixture.cache, 1, &before);
+    assert_int_equal(before.entries, before.entries_limit);
+    assert_false(fixture_fill(&fixture.cache, &note, "modest", "v", 1));
+    assert_false(fixture_get(&fixture.cache, "modest", &copy));
+    cache_stat(&fixture.cache, 1, &after);
+    assert_int_equal(after.counts[CACHE_EVICTIONS], before.counts[CACHE_EVICTIONS]);
+    assert_int_equal(after.counts[CACHE_SKIPPED], before.counts[CACHE_SKIPPED] + 1);
+    note.displaces_none = false;
+    assert_true(fixture_fill(&fixture.cache, &note, "modest", "v", 1));
+    assert_true(fixture_get(&fixture.cache, "modest", &copy));
+    fixture_close(&fixture);
+}
+
 /* What a reader goes by while the entry is written: an odd sequence, and never one that was. */
 struct watched {
     struct cache_entry *entry;
@@ -270,6 +320,8 @@ int main(void)
         cmocka_unit_test(a_key_is_not_taken_for_another),
         cmocka_unit_test(what_is_read_often_stays),
         cmocka_unit_test(void_entries_go_first),
+        cmocka_unit_test(small_values_use_all_the_room),
+        cmocka_unit_test(a_modest_fill_displaces_nothing),
         cmocka_unit_test(a_sequence_is_odd_while_it_is_written_and_only_grows),
         cmocka_unit_test(nothing_is_touched_before_entries_are_open),
         cmocka_unit_test(sizes_are_rounded_and_bounded),

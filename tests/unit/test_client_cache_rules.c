@@ -263,14 +263,39 @@ static bool asked(const char *key)
     return cache_note(cache, fixture_hash(key), FIXTURE_SERVER, 1, &note);
 }
 
-static void a_key_is_worth_it_from_its_second_miss(void **state)
+/* No slot is empty any more. */
+static void occupy_all(void)
 {
+    for (int class = 0; class < CACHE_CLASSES; class ++)
+        for (uint32_t set = 0; set < cache->geometry.classes[class].sets; set++)
+            for (uint32_t way = 0; way < CACHE_WAYS; way++)
+                cache_store(&cache_tags_at(cache, class, set)->tags[way],
+                            cache_tag_of(UINT64_MAX - 7 * way));
+}
+
+static void a_key_is_worth_a_free_slot_from_its_first_miss(void **state)
+{
+    struct cache_note note;
+
     (void)state;
+    assert_true(cache_note(cache, fixture_hash("k"), FIXTURE_SERVER, 1, &note));
+    assert_true(note.displaces_none);
+    assert_true(cache_note(cache, fixture_hash("k"), FIXTURE_SERVER, 1, &note));
+    assert_false(note.displaces_none);
+}
+
+static void a_key_is_worth_a_taken_slot_from_its_second_miss(void **state)
+{
+    struct cache_note note;
+
+    (void)state;
+    occupy_all();
     assert_false(asked("k"));
     assert_false(asked("l"));
     assert_true(asked("k"));
     assert_true(asked("k"));
-    assert_true(asked("l"));
+    assert_true(cache_note(cache, fixture_hash("l"), FIXTURE_SERVER, 1, &note));
+    assert_false(note.displaces_none);
 }
 
 /* Of a hundred keys that are missed once more; a collision in all rows may stand in for a miss. */
@@ -291,6 +316,7 @@ static void a_miss_is_forgotten_in_time(void **state)
     char key[32];
 
     (void)state;
+    occupy_all();
     assert_true(asked_of_hundred("once") < 5);
     assert_true(asked_of_hundred("once") == 100);
     assert_true(asked_of_hundred("again") < 5);
@@ -368,7 +394,8 @@ int main(void)
         TEST(a_generation_that_was_lost_does_not_come_back),
         TEST(counters_that_were_zeroed_void),
         TEST(a_bucket_of_another_division_voids_all),
-        TEST(a_key_is_worth_it_from_its_second_miss),
+        TEST(a_key_is_worth_a_free_slot_from_its_first_miss),
+        TEST(a_key_is_worth_a_taken_slot_from_its_second_miss),
         TEST(a_miss_is_forgotten_in_time),
         TEST(a_key_written_more_than_read_is_left_alone_until_that_changes),
     };
