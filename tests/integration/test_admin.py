@@ -102,6 +102,7 @@ class Admin(CairnTest):
         c.wait_healthy()
         self.assertGreater(c.holders()[2], 0)
         self.load.go_on("a third server works")
+        c.wait_healthy()
         c.servers[0].crash()
         self.load.go_on("the first one is dead")
         c.servers[0].start()
