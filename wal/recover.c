@@ -151,6 +151,7 @@ int wal_recover(const struct segment_store *store, const struct wal_options *opt
         .store = store,
         .options = options,
         .error = error ? error : &local,
+        .unmarked_offset = WAL_BLOCK_BYTES, /* all, until a record or header says less */
     };
     buffer_init(&recovery.parts_bytes, LIST_BYTES_MAX);
     buffer_init(&recovery.spare_numbers, LIST_BYTES_MAX);

@@ -2,6 +2,7 @@
  * again, and a plan is made of it or refused with a message.
  *
  * The input: the file. */
+#include <ctype.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,6 +48,14 @@ static void plan(const struct properties *properties, enum ycsb_phase phase)
     CHECK(sum > 0);
 }
 
+static void require_trimmed(const char *text)
+{
+    const size_t length = strlen(text);
+
+    CHECK(length == 0 ||
+          (!isspace((unsigned char)text[0]) && !isspace((unsigned char)text[length - 1])));
+}
+
 static void round_trip(const struct properties *properties)
 {
     static struct properties again;
@@ -65,6 +74,8 @@ static void round_trip(const struct properties *properties)
     for (size_t i = 0; i < again.count; i++) {
         CHECK(strcmp(again.list[i].name, properties->list[i].name) == 0);
         CHECK(strcmp(again.list[i].value, properties->list[i].value) == 0);
+        require_trimmed(again.list[i].name);
+        require_trimmed(again.list[i].value);
     }
     buffer_free(&text);
 }
