@@ -120,3 +120,24 @@ PRELOAD_PUBLIC int statvfs(const char *path, struct statvfs *space)
         space->f_bavail = space->f_bfree = 0;
     return rc;
 }
+
+/* The same functions by the names that programs with 64-bit offsets asked for on purpose use. */
+PRELOAD_PUBLIC ssize_t pwritev64(int file, const struct iovec *parts, int count, off64_t offset)
+{
+    return may_write(file) ? ORIGINAL(pwritev64)(file, parts, count, offset) : -1;
+}
+
+PRELOAD_PUBLIC int fallocate64(int file, int mode, off64_t offset, off64_t length)
+{
+    return may_write(file) ? ORIGINAL(fallocate64)(file, mode, offset, length) : -1;
+}
+
+PRELOAD_PUBLIC int statvfs64(const char *path, struct statvfs64 *space)
+{
+    const struct control_page *page = preload_control();
+    int rc = ORIGINAL(statvfs64)(path, space);
+
+    if (rc == 0 && page != NULL && ask(&page->is_full) != 0)
+        space->f_bavail = space->f_bfree = 0;
+    return rc;
+}

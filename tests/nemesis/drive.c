@@ -1,7 +1,8 @@
 /* Drives the nemesis without clients of its own: opens it, says where its cluster is, runs so many
  * cycles, settles and closes.
  *
- *   drive-nemesis --nemesis KINDS [--cycles N] [--seed N] [--programs DIR] [--hold MS]...
+ *   drive-nemesis --nemesis KINDS [--cycles N] [--seed N] [--programs DIR] [--folder DIR
+ * [--keep]]...
  *
  * Progress goes to stdout, a line each, the first two being `managers ADDRESSES` and `folder PATH`.
  * Exit 0 done, 1 the nemesis found something wrong, 2 it could not begin. */
@@ -26,7 +27,7 @@ static int fail(const char *what, const struct error *error, int exit_code)
     return exit_code;
 }
 
-static int drive(struct nemesis *nemesis, uint64_t cycles)
+static int drive(struct nemesis *nemesis, uint64_t cycles, bool keep)
 {
     struct error error = {0};
     int rc = 0;
@@ -39,7 +40,7 @@ static int drive(struct nemesis *nemesis, uint64_t cycles)
         rc = nemesis_settle(nemesis, &error);
     if (rc != 0)
         (void)fail("nemesis", &error, 1);
-    int closed = nemesis_close(nemesis, false, &error);
+    int closed = nemesis_close(nemesis, keep, &error);
     if (rc == 0 && closed != 0)
         (void)fail("close", &error, 1);
     return rc != 0 || closed != 0 ? 1 : 0;
@@ -50,9 +51,12 @@ int main(int argc, char **argv)
     struct nemesis_options options = {.say = say};
     uint64_t cycles = 1, hold_ms = 0, servers = 3, replicas = 0;
     const char *kinds = "all";
+    bool keep = false;
     const struct option_spec specs[] = {
         {.name = "nemesis", .kind = OPTION_STRING, .target = &kinds, .value = "KINDS"},
         {.name = "programs", .kind = OPTION_STRING, .target = &options.programs, .value = "DIR"},
+        {.name = "folder", .kind = OPTION_STRING, .target = &options.folder, .value = "DIR"},
+        {.name = "keep", .kind = OPTION_FLAG, .target = &keep},
         {.name = "cycles", .kind = OPTION_NUMBER, .target = &cycles, .maximum = 1 << 20},
         {.name = "seed", .kind = OPTION_NUMBER, .target = &options.seed, .maximum = UINT64_MAX},
         {.name = "hold", .kind = OPTION_NUMBER, .target = &hold_ms, .maximum = 1 << 20},
@@ -75,5 +79,5 @@ int main(int argc, char **argv)
     options.hold_min_ms = options.hold_max_ms = hold_ms;
     if (rc == 0)
         rc = nemesis_open(&options, &nemesis, &error);
-    return rc != 0 ? fail("nemesis", &error, 2) : drive(nemesis, cycles);
+    return rc != 0 ? fail("nemesis", &error, 2) : drive(nemesis, cycles, keep);
 }
