@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -24,19 +25,63 @@ static int path_too_long(struct error *error, const char *path)
                      PATH_MAX - 1);
 }
 
-static int create_one(const char *path, struct error *error)
+int directory_sync(const char *path, struct error *error)
+{
+    const int descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int status = 0;
+
+    if (descriptor < 0)
+        return fail(error, path, "cannot open directory");
+    if (fsync(descriptor) != 0)
+        status = fail(error, path, "cannot sync directory");
+    (void)close(descriptor);
+    return status;
+}
+
+/* Paths are shorter than PATH_MAX here. */
+static void name_parent(const char *path, char parent[PATH_MAX])
+{
+    const char *slash = strrchr(path, '/');
+    const size_t length = slash == NULL ? 0 : (size_t)(slash - path);
+
+    snprintf(parent, PATH_MAX, "%.*s", (int)length, path);
+    if (length == 0)
+        snprintf(parent, PATH_MAX, "%s", slash == NULL ? "." : "/");
+}
+
+static int sync_parent(const char *path, struct error *error)
+{
+    char parent[PATH_MAX];
+
+    name_parent(path, parent);
+    return directory_sync(parent, error);
+}
+
+/* One that we may not read was not filled by us. */
+static bool parent_is_readable(const char *path)
+{
+    char parent[PATH_MAX];
+
+    name_parent(path, parent);
+    return access(parent, R_OK) == 0;
+}
+
+/* Makes sure that there is a directory, and makes its name durable: the last one's also if it was
+ * there, for whoever made it may have been killed before its sync. */
+static int create_one(const char *path, bool last, struct error *error)
 {
     struct stat status;
+    const bool made = mkdir(path, 0700) == 0;
 
-    if (mkdir(path, 0700) == 0)
-        return 0;
-    if (errno != EEXIST)
+    if (!made && errno != EEXIST)
         return fail(error, path, "cannot create directory");
     if (stat(path, &status) != 0)
         return fail(error, path, "cannot look at directory");
     if (!S_ISDIR(status.st_mode))
         return error_set(error, CAIRN_EIO, "%s: exists and is not a directory", path);
-    return 0;
+    if (!made && (!last || !parent_is_readable(path)))
+        return 0;
+    return sync_parent(path, error);
 }
 
 int directory_create(const char *path, struct error *error)
@@ -55,25 +100,12 @@ int directory_create(const char *path, struct error *error)
         if (part[i] != '/' || part[i - 1] == '/')
             continue;
         part[i] = '\0';
-        status = create_one(part, error);
+        status = create_one(part, false, error);
         if (status != 0)
             return status;
         part[i] = '/';
     }
-    return create_one(path, error);
-}
-
-int directory_sync(const char *path, struct error *error)
-{
-    const int descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int status = 0;
-
-    if (descriptor < 0)
-        return fail(error, path, "cannot open directory");
-    if (fsync(descriptor) != 0)
-        status = fail(error, path, "cannot sync directory");
-    (void)close(descriptor);
-    return status;
+    return create_one(path, true, error);
 }
 
 static int lock_is_held(int descriptor, const char *path, struct error *error)
@@ -152,21 +184,6 @@ static int write_synced(const char *path, const void *data, size_t length, struc
     if (close(descriptor) != 0 && status == 0)
         status = fail(error, path, "cannot close");
     return status;
-}
-
-static int sync_parent(const char *path, struct error *error)
-{
-    char parent[PATH_MAX];
-    const char *slash = strrchr(path, '/');
-    const size_t length = slash == NULL ? 0 : (size_t)(slash - path);
-
-    if (slash == NULL)
-        return directory_sync(".", error);
-    if (length == 0)
-        return directory_sync("/", error);
-    memcpy(parent, path, length);
-    parent[length] = '\0';
-    return directory_sync(parent, error);
 }
 
 /* W4: a crash leaves the old file or the new one, never a part. After an error of the last sync
