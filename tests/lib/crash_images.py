@@ -1,0 +1,331 @@
+"""Recordings of a real cluster for crash images: every write and sync of every node, and what clients
+were told, in one order; and what a power loss may leave, started as real processes.
+
+The recorder is tests/lib/preload/disk_record.c, the program that tries the images tests/crash/main.c.
+"""
+import collections
+import json
+import mmap
+import os
+import random
+import shutil
+import signal
+import struct
+import subprocess
+import threading
+import time
+
+from cache_load import tool
+from cluster import program, run, wait_until
+
+MIB = 1 << 20
+# Small, so that a short run goes through segments of the log, checkpoints and growth of the map.
+SEGMENT, MAP, MEMTABLE = 4 * MIB, 2 * MIB, MIB
+SERVER_OPTIONS = ["--segment-bytes", str(SEGMENT), "--map-bytes", str(MAP), "--memtable-bytes", str(MEMTABLE),
+                  "--log-keep", "0", "--disk-reserve", "1M", "--wal-backend", "thread"]
+SLOTS = 16
+MANAGER_SLOT = 15
+LARGE = 120_000
+LIES = ("log", "store", "directory")
+
+
+class Shared:
+    """The counter of events and the words that kill nodes (struct event_shared)."""
+
+    def __init__(self, path):
+        self.path = path
+        with open(path, "wb") as file:
+            file.write(bytes(4096))
+        with open(path, "r+b") as file:
+            self.memory = mmap.mmap(file.fileno(), 4096)
+
+    def number(self):
+        return struct.unpack_from("<Q", self.memory, 0)[0]
+
+    def kill(self, slot):
+        struct.pack_into("<I", self.memory, 8 + 4 * slot, 1)
+
+
+class Marks:
+    """What one client did to keys of its own, as tests/crash/marks.h reads it."""
+
+    def __init__(self):
+        self.lines, self.expected = [], {}
+
+    def add(self, key, tag, length, submitted):
+        """Returns the mark, to be acknowledged later. `tag` None: no value."""
+        mark = ["P" if tag else "D", key, tag or "-", length, submitted, 0]
+        self.lines.append(mark)
+        return mark
+
+
+def value_of(tag, length):
+    return (tag * (length // len(tag) + 1))[:length]
+
+
+class Client(threading.Thread):
+    """A client in workload mode: one operation after the other on keys of its own, until it is told to
+    stop; what it reads is checked at once."""
+
+    def __init__(self, recording, number, seed):
+        super().__init__()
+        self.recording, self.number = recording, number
+        self.random = random.Random(seed)
+        self.marks, self.count, self.failure = Marks(), 0, None
+        self.state = {}
+        self.stopping = threading.Event()
+        self.process = subprocess.Popen(
+            [program("cairn"), "--manager", recording.cluster.manager_address, "--no-cache", "workload"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env=recording.cluster.environment())
+
+    def call(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().rstrip("\n")
+
+    def length(self):
+        """Most values are small; some are large, for segments and pages of many."""
+        kind = self.random.random()
+        if kind < self.recording.large:
+            return self.random.randrange(LARGE // 4, LARGE)
+        return self.random.randrange(1, 40) if kind < 0.5 else self.random.randrange(40, 3000)
+
+    def step(self):
+        key = f"c{self.number}-{self.random.randrange(self.recording.keys)}"
+        self.count += 1
+        tag, length = f"{key}:{self.count}.", self.length()
+        kind = self.random.choice("PPPPSSDG")
+        before = self.state.get(key)
+        if kind == "G":
+            wanted = f"GET {key} {'null' if before is None else before}"
+            return self.expect(self.call(f"GET {key}"), wanted)
+        if kind == "D":
+            mark = self.marks.add(key, None, 0, self.recording.shared.number())
+            answer = self.call(f"DELETE {key}")
+            wanted, after = f"DELETE {key} {'not_found' if before is None else 'found'}", None
+        else:
+            after = value_of(tag, length)
+            mark = self.marks.add(key, tag, length, self.recording.shared.number())
+            if kind == "S":
+                answer = self.call(f"SWAP {key} {after}")
+                wanted = f"SWAP {key} {'null' if before is None else before}"
+            else:
+                answer = self.call(f"PUT {key} {after}")
+                wanted = f"PUT {key} {'not_found' if before is None else 'found'}"
+        mark[5] = self.recording.shared.number()
+        self.state[key] = after
+        return self.expect(answer, wanted)
+
+    def expect(self, answer, wanted):
+        if answer != wanted:
+            raise AssertionError(f"client {self.number} got {answer[:200]!r}, not {wanted[:200]!r}")
+
+    def run(self):
+        try:
+            while not self.stopping.is_set():
+                self.recording.flows.wait()
+                self.step()
+            self.expect(self.call("STOP"), "STOP")
+        except BaseException as error:
+            self.failure = error
+        finally:
+            self.process.stdin.close()
+            self.process.stdout.close()
+            self.process.wait()
+
+
+class Recording:
+    """A recorded run of `cluster` (made with SERVER_OPTIONS, not started) into `folder`."""
+
+    def __init__(self, cluster, folder, library, seed, clients=3, keys=12, large=0.04):
+        self.cluster, self.folder, self.seed = cluster, folder, seed
+        self.keys, self.large = keys, large
+        self.random = random.Random(seed)
+        self.shared = Shared(os.path.join(folder, "shared"))
+        self.logs, self.marks_path = os.path.join(folder, "logs"), os.path.join(folder, "marks")
+        os.mkdir(self.logs)
+        for slot, node in [*enumerate(cluster.servers), (MANAGER_SLOT, cluster.manager)]:
+            node.environment = {"LD_PRELOAD": library, "RECORD_ROOT": cluster.folder,
+                                "RECORD_LOGS": self.logs, "RECORD_SLOT": str(slot),
+                                "RECORD_SHARED": self.shared.path}
+        self.ttl = Marks()
+        self.client_count, self.clients = clients, []
+        self.flows = threading.Event()
+        self.flows.set()
+
+    def start(self):
+        self.cluster.start()
+        self.clients = [Client(self, i, self.random.randrange(1 << 32)) for i in range(self.client_count)]
+        for client in self.clients:
+            client.start()
+
+    def check(self):
+        for client in self.clients:
+            if client.failure:
+                raise client.failure
+
+    def done(self):
+        return sum(client.count for client in self.clients)
+
+    def go_on(self, operations):
+        target = self.done() + operations
+        wait_until(lambda: self.check() or self.done() >= target, f"{operations} operations are done", 120)
+
+    def kill(self):
+        """All servers at once, each at its next event; then they start again."""
+        epochs = self.epochs()
+        for slot, server in enumerate(self.cluster.servers):
+            self.shared.kill(slot)
+        for server in self.cluster.servers:
+            code = server.process.wait(60)
+            assert code == -signal.SIGKILL, f"{server.name} ended with {code}"
+            server.process = None
+        self.start_again(epochs)
+
+    def stop(self):
+        """The same with clean ends."""
+        epochs = self.epochs()
+        for server in self.cluster.servers:
+            server.process.send_signal(signal.SIGTERM)
+        for server in self.cluster.servers:
+            assert server.process.wait(60) == 0
+            server.process = None
+        self.start_again(epochs)
+
+    def epochs(self):
+        return {p["partition"]: p["epoch"] for p in self.cluster.status()["partitions"]}
+
+    def start_again(self, before):
+        """A copy that was removed meanwhile need not hold what was acknowledged without it, and the
+        images are judged as if each copy did: so a removal ends the run."""
+        for server in self.cluster.servers:
+            server.start()
+        self.go_on(10)
+        if len(self.cluster.servers) == 1:
+            return
+        self.flows.clear()
+        self.cluster.wait_healthy()
+        self.flows.set()
+        for partition, epoch in self.epochs().items():
+            assert epoch <= before[partition] + 1, f"a copy of partition {partition} was removed meanwhile"
+
+    def expire(self, key):
+        """A key that goes away by itself (S2)."""
+        self.flows.clear()
+        mark = self.ttl.add(key, key + ".", 50, self.shared.number())
+        since = time.monotonic()
+        result = self.cluster.cli("put", key, value_of(key + ".", 50), "--ttl", "1")
+        assert result.code == 0, result
+        mark[5] = self.shared.number()
+        time.sleep(max(0, since + 0.9 - time.monotonic()))
+        mark = self.ttl.add(key, None, 0, self.shared.number())
+        wait_until(lambda: self.cluster.cli("--no-cache", "get", key).code == 1, "the key expires")
+        mark[5] = self.shared.number()
+        self.flows.set()
+
+    def end(self):
+        """Ends the clients, then the cluster by kill; writes the marks."""
+        self.flows.set()
+        for client in self.clients:
+            client.stopping.set()
+        for client in self.clients:
+            client.join()
+        self.check()
+        self.cluster.crash_all()
+        with open(self.marks_path, "w") as file:
+            for marks in [*(client.marks for client in self.clients), self.ttl]:
+                file.writelines(" ".join(map(str, mark)) + "\n" for mark in marks.lines)
+
+    def script(self, operations, rounds):
+        """Load, with a kill or a clean stop of all servers behind each round; a key that expires."""
+        self.start()
+        for n in range(rounds):
+            self.go_on(operations // rounds)
+            self.expire(f"ttl{n}")
+            if n % 3 == 2:
+                self.stop()
+            else:
+                self.kill()
+        self.go_on(operations // rounds)
+        self.end()
+
+    # --- what power losses may leave -----------------------------------------------------------
+
+    def images(self, images, server=0, limit=0, variants=4, jobs=1, lie="none", slices=1, progress=None):
+        """Tries them; (counts, what was told of states that did not keep everything)."""
+        total, told, events = collections.Counter(), [], self.events()
+        for n in range(slices):
+            counts, lines = self.slice_of_images(
+                images, ["--server", str(server), "--slot", str(server), "--variants", str(variants),
+                         "--limit", str(limit), "--jobs", str(jobs), "--lie", lie,
+                         "--from", str(events * n // slices + 1),
+                         "--until", str(events * (n + 1) // slices + 1)])
+            told += lines
+            whole = {name: counts.pop(name) for name in ("server", "events", "acknowledged")}
+            total.update(counts)
+            if progress:
+                progress(n + 1, slices, total)
+        return {**whole, **total}, told
+
+    def slice_of_images(self, images, options):
+        done = run([tool("crash-images"), "--logs", self.logs, "--marks", self.marks_path,
+                    "--images", images, "--segment", str(SEGMENT), "--map", str(MAP),
+                    "--memtable", str(MEMTABLE), "--seed", str(self.seed), *options], seconds=3600)
+        if done.code not in (0, 1) or not done.out:
+            raise AssertionError(f"crash-images ended so: {done}")
+        return json.loads(done.out), done.err.decode(errors="replace").splitlines()
+
+    def events(self):
+        return self.shared.number()
+
+    def first_ready(self):
+        """The first event behind which something was acknowledged: before, a cluster may not be founded."""
+        return min(mark[5] for client in self.clients for mark in client.marks.lines if mark[5])
+
+    def allowed(self, number):
+        """{key: values that it may have}, None for no value; as tests/crash/marks.c says."""
+        allowed = {}
+        for marks in [*(client.marks for client in self.clients), self.ttl]:
+            for kind, key, tag, length, submitted, acknowledged in marks.lines:
+                value = value_of(tag, length) if kind == "P" else None
+                if submitted > number:
+                    continue
+                if acknowledged and acknowledged <= number:
+                    allowed[key] = [value]
+                else:
+                    allowed.setdefault(key, [None]).append(value)
+        return allowed
+
+    def start_real(self, number, variant):
+        """All nodes as real processes on what a power loss of all of them left behind the event; all
+        keys are read. Returns what is wrong, or None."""
+        cluster = self.cluster
+        for node in cluster.nodes:
+            shutil.rmtree(node.data, ignore_errors=True)
+            node.environment = {}
+        out = os.path.join(self.folder, "image")
+        os.mkdir(out)
+        done = run([tool("crash-images"), "--logs", self.logs, "--event", str(number), "--variant",
+                    str(variant), "--seed", str(self.seed), "--write", out])
+        assert done.code == 0, done
+        for name in os.listdir(out):
+            os.rename(os.path.join(out, name), os.path.join(cluster.folder, name))
+        os.rmdir(out)
+        for node in cluster.nodes:
+            node.start()
+        cluster.wait_ready()
+        wrong = self.read_all(number)
+        cluster.crash_all()
+        return wrong
+
+    def read_all(self, number):
+        allowed = self.allowed(number)
+        lines = "".join(f"GET {key}\n" for key in allowed) + "STOP\n"
+        result = self.cluster.cli("--no-cache", "workload", stdin=lines.encode(), seconds=60)
+        assert result.code == 0, result
+        for key, line in zip(allowed, result.text.splitlines()):
+            value = line.split(" ", 2)[2]
+            if value not in ["null" if v is None else v for v in allowed[key]]:
+                return f"event {number}: {key} is {value[:60]}"
+        return None
