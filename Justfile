@@ -120,6 +120,11 @@ soak minutes="10": _programs
 fuzz-decoders seconds="60" *targets:
     @tools/fuzz-decoders {{ quote(seconds) }} {{ targets }}
 
+# power losses at every write and sync of recorded runs, tens of thousands; writes report/crash-images.md
+crash-images *args: _programs
+    @make -s crash-tests >&2
+    @tools/crash-images {{ args }}
+
 # simulated clusters, each decided by its seed: SEEDS=N of them, or SEED=S alone with its trace
 sim *args:
     @make -s sim >&2
