@@ -24,6 +24,7 @@ static void take_options(struct rpc_server *server, const struct rpc_server_opti
     DEFAULT(record_timeout_ms, 30000);
     DEFAULT(send_timeout_ms, 30000);
 #undef DEFAULT
+    options->connections_limit = server_connections_limit(options->connections_limit);
     uint64_t shortest = options->record_timeout_ms < options->send_timeout_ms
                             ? options->record_timeout_ms
                             : options->send_timeout_ms;

@@ -31,7 +31,8 @@ struct rpc_service {
 };
 
 struct rpc_server_options {     /* 0 takes the default in brackets */
-    uint32_t connections_limit; /* [10000] more are accepted and closed at once */
+    uint32_t connections_limit; /* [10000] more are accepted and closed at once; less where the
+                                   limit of open files leaves less beside what the process needs */
     uint32_t calls_limit;       /* [1024] unanswered calls per connection: past it, reading stops */
     uint32_t record_limit;      /* [CAIRN_RECORD_LIMIT] bytes of one record; more closes */
     uint32_t output_limit;      /* [16 MiB] unsent replies, held ones too, per connection: past it,

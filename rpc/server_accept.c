@@ -1,8 +1,10 @@
-/* Binds, listens and accepts; without free descriptors it pauses instead of spinning. */
+/* Binds, listens and accepts: as many as there are descriptors for; without free ones it pauses
+ * instead of spinning. */
 #include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -10,7 +12,41 @@
 #include "base/log.h"
 #include "rpc/server_internal.h"
 
-enum { BACKLOG = 1024, ACCEPTS_PER_TURN = 64, WARN_INTERVAL_MS = 60000 };
+enum {
+    BACKLOG = 1024,
+    ACCEPTS_PER_TURN = 64,
+    WARN_INTERVAL_MS = 60000,
+    DESCRIPTORS_RESERVED = 40, /* log, store, event loop, our own connections to others */
+    CONNECTIONS_LEAST = 8,
+};
+
+/* Clients must not take what the process needs to write its log and reach its peers. */
+uint32_t server_connections_limit(uint32_t wanted)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        return wanted;
+    }
+    if (limit.rlim_cur < limit.rlim_max && limit.rlim_cur < wanted + DESCRIPTORS_RESERVED) {
+        rlim_t soft = limit.rlim_cur;
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+            limit.rlim_cur = soft;
+        }
+    }
+    if (limit.rlim_cur >= (rlim_t)wanted + DESCRIPTORS_RESERVED) {
+        return wanted;
+    }
+    uint32_t bounded = limit.rlim_cur > DESCRIPTORS_RESERVED + CONNECTIONS_LEAST
+                           ? (uint32_t)(limit.rlim_cur - DESCRIPTORS_RESERVED)
+                           : CONNECTIONS_LEAST;
+    bounded = bounded < wanted ? bounded : wanted;
+    log_warn("rpc",
+             "few files may be open (ulimit -n), so few connections are taken files=%llu "
+             "connections=%u wanted=%u",
+             (unsigned long long)limit.rlim_cur, (unsigned)bounded, (unsigned)wanted);
+    return bounded;
+}
 
 static int bind_one(const struct addrinfo *info, uint16_t *port)
 {
@@ -59,17 +95,21 @@ int server_bind(const struct address *address, int *fd, uint16_t *port, struct e
     return 0;
 }
 
-/* The backlog stays readable while no descriptor is free: polling it would spin. Accepting goes on
- * when a connection closed, or at the next sweep. */
-static void pause_accepting(struct rpc_server *server, int reason)
+void server_warn_refusing(struct rpc_server *server, const char *reason)
 {
     uint64_t now_ms = clock_now_ms();
     if (server->warned_ms == 0 || now_ms - server->warned_ms >= WARN_INTERVAL_MS) {
         server->warned_ms = now_ms;
-        log_warn("rpc", "cannot accept connections for now: %s port=%u connections=%llu",
-                 strerror(reason), (unsigned)server->port,
-                 (unsigned long long)server->stats.connections);
+        log_warn("rpc", "cannot accept connections for now: %s port=%u connections=%llu", reason,
+                 (unsigned)server->port, (unsigned long long)server->stats.connections);
     }
+}
+
+/* The backlog stays readable while no descriptor is free: polling it would spin. Accepting goes on
+ * when a connection closed, or at the next sweep. */
+static void pause_accepting(struct rpc_server *server, int reason)
+{
+    server_warn_refusing(server, strerror(reason));
     server->accept_paused = true;
     uv_poll_stop(&server->listener);
     server_sweep_start(server);

@@ -64,6 +64,11 @@ struct rpc_server {
 
 /* server_accept.c: descriptors that arrive. */
 int server_bind(const struct address *address, int *fd, uint16_t *port, struct error *error);
+/* As many of the wanted ones as the limit of open files leaves, which is raised as far as it goes.
+ */
+uint32_t server_connections_limit(uint32_t wanted);
+/* A line of the log now and then. */
+void server_warn_refusing(struct rpc_server *server, const char *reason);
 void server_accept_start(struct rpc_server *server);
 /* After a connection was closed or some time passed: a descriptor may be free. */
 void server_accept_retry(struct rpc_server *server);

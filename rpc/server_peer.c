@@ -193,10 +193,12 @@ static void set_keepalive(int fd)
 void peer_create(struct rpc_server *server, int fd, const struct sockaddr_storage *address)
 {
     struct peer *peer = NULL;
-    if (server->stats.connections < server->options.connections_limit) {
+    bool is_full = server->stats.connections >= server->options.connections_limit;
+    if (!is_full) {
         peer = calloc(1, sizeof *peer);
     }
     if (peer == NULL) {
+        server_warn_refusing(server, is_full ? "as many are open as may be" : "out of memory");
         server->stats.refused++;
         close(fd);
         return;

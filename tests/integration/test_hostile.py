@@ -6,9 +6,12 @@ import struct
 import time
 import unittest
 
-from cluster import HOST, CairnTest, timeout, wait_until
+from cluster import CairnTest, timeout, wait_until
+from workload import Workload
 
 IDLE = 1000
+CROWD = 2000
+FILES = 64
 MANAGER_PROGRAM, SERVER_PROGRAM = 0x2ca10001, 0x2ca10002
 
 
@@ -25,19 +28,21 @@ def opaque(content):
     return struct.pack(">I", len(content)) + content + bytes(-len(content) % 4)
 
 
-class Hostile(CairnTest):
+class HostileTest(CairnTest):
+    def connect(self, address):
+        host, port = address.split(":")
+        made = socket.create_connection((host, int(port)), 10)
+        self.sockets.append(made)
+        return made
+
+
+class Hostile(HostileTest):
     def setUp(self):
         self.c = self.cluster(servers=2)
         self.sockets = []
         self.addCleanup(lambda: [s.close() for s in self.sockets])
         self.ports = [(self.c.manager_address, MANAGER_PROGRAM)] + [
             (address, SERVER_PROGRAM) for address in self.c.addresses]
-
-    def connect(self, address):
-        host, port = address.split(":")
-        made = socket.create_connection((host, int(port)), 10)
-        self.sockets.append(made)
-        return made
 
     def good_clients_are_served(self):
         self.c.check_alive()
@@ -173,6 +178,30 @@ class Hostile(CairnTest):
                     return int(line.split()[1]) * 1024
         raise AssertionError("no VmRSS")
 
+    @timeout(120)
+    def test_two_thousand_connections_half_silent_half_garbage(self):
+        """On each port. The garbage: random bytes, and large records that never end, of which the
+        server may keep no more than its limit of memory."""
+        seed = random.randrange(1 << 32)
+        print("seed", seed)
+        source = random.Random(seed)
+        for address, program in self.ports:
+            large = struct.pack(">I", 0x80000000 | 900 << 10) + call(program, 1, 1) + bytes(300 << 10)
+            for n in range(CROWD):
+                peer = self.connect(address)
+                if n % 2 == 0:
+                    continue
+                peer.setblocking(False)
+                try:
+                    peer.send(large if n % 4 == 1 else source.randbytes(source.randrange(1, 3000)))
+                except (BlockingIOError, ConnectionError):
+                    pass
+        for _ in range(3):
+            self.good_clients_are_served()
+        for node in self.c.nodes:
+            self.assertLess(self.resident(node), 768 << 20, node.name)
+        self.expect(self.c.cli("--timeout", "10000", "status"), 0)
+
     def test_many_short_connections(self):
         for address, _ in self.ports:
             for _ in range(500):
@@ -195,6 +224,52 @@ class Hostile(CairnTest):
             self.c.servers[0].resume()
         self.expect(self.c.cli("get", keys[1]), 0, "v\n")
         self.assertIn(self.c.cli("get", keys[0]).out, (b"v\n", b"w\n"))
+
+
+class FewFiles(HostileTest):
+    """Processes that may open few files (ulimit -n), and peers that want them all."""
+
+    def setUp(self):
+        self.sockets = []
+        self.addCleanup(lambda: [s.close() for s in self.sockets])
+        self.c = self.cluster(servers=2, start=False)
+        for node in self.c.nodes:
+            node.command = ["prlimit", f"--nofile={FILES}:{FILES}", "--", *node.command]
+        self.c.start()
+
+    def processor_seconds(self, node):
+        with open(f"/proc/{node.process.pid}/stat") as file:
+            fields = file.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    @timeout(120)
+    def test_those_served_go_on_and_nothing_spins(self):
+        served = Workload(self.c.manager_address, "--no-cache")
+        self.addCleanup(served.kill)
+        keys = [self.c.key_on(server) for server in range(2)]
+        for key in keys:
+            self.assertEqual(f"PUT {key} not_found", served.call(f"PUT {key} v"))
+        addresses = [self.c.manager_address, *self.c.addresses]
+        for address in addresses:
+            for _ in range(3 * FILES):
+                self.connect(address)
+        before = [self.processor_seconds(node) for node in self.c.nodes]
+        time.sleep(2)
+        for node, used in zip(self.c.nodes, before):
+            self.assertLess(self.processor_seconds(node) - used, 1, f"{node.name} spins")
+            self.assertRegex(node.log(), "few files may be open .* files=64 connections=24")
+            self.assertIn("cannot accept connections for now: as many are open as may be", node.log())
+        # Segments of the log and checkpoints need files while peers hold all that they get.
+        for n in range(24):
+            value = f"{n}" + "x" * (1 << 19)
+            self.assertIn(" found", served.call(f"PUT {keys[n % 2]} {value}"))
+            self.assertEqual(f"GET {keys[n % 2]} {value}", served.call(f"GET {keys[n % 2]}"))
+        # A new one is told that it cannot be served.
+        self.expect(self.c.cli("--timeout", "1000", "get", keys[0]), 3, "")
+        for made in self.sockets:
+            made.close()
+        wait_until(lambda: self.c.cli("--timeout", "1000", "get", keys[0]).code == 0, "all are served again")
+        self.c.check_alive()
 
 
 if __name__ == "__main__":
