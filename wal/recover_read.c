@@ -87,6 +87,9 @@ static int read_records(struct recovery *recovery, size_t index)
             break;
         if (header.lsn >= part->limit_lsn)
             break;
+        /* What was before the log's first record was durable when it was cut off (W6). */
+        if (!recovery->started && recovery->marked_lsn < header.lsn - 1)
+            recovery->marked_lsn = header.lsn - 1;
         note_mark(recovery, index, offset, &header);
         rc = visit_record(recovery, part, &header, bytes);
         if (rc != 0)
