@@ -141,6 +141,9 @@ int nemesis_cycle(struct nemesis *nemesis, struct error *error)
     if (rc == 0)
         nemesis_say(nemesis, "cycle %llu: whole again after %llu ms",
                     (unsigned long long)nemesis->cycles, (unsigned long long)nemesis->healed_ms);
+    /* Clients that are still to complete their calls need the cluster. */
+    if (rc == CAIRN_ECANCELED)
+        (void)fault_end_all(&nemesis->cluster, 0, NULL);
     nemesis->has_failed |= rc != 0 && rc != CAIRN_ECANCELED;
     return in_cycle(nemesis, rc, error);
 }

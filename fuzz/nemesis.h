@@ -105,7 +105,8 @@ int nemesis_leave(const struct nemesis *nemesis, struct error *error);
 /* Draws one fault, at times two of different kinds, begins it, holds it for a drawn while, heals it
  * and waits until the cluster is whole: every partition has all its copies and serves, and no
  * epoch changes any more. Without kinds it holds nothing for that while. An error ends the run: the
- * cluster did not recover, or a process ended or complained that nobody had killed. */
+ * cluster did not recover, or a process ended that nobody had killed. When it is cancelled the
+ * fault is healed, too, but not waited for. */
 int nemesis_cycle(struct nemesis *nemesis, struct error *error);
 /* How many cycles there were, and how many faults of a kind began. */
 uint64_t nemesis_cycles(const struct nemesis *nemesis);

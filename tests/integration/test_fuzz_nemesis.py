@@ -135,11 +135,12 @@ class Ends(CairnTest):
 class Preloaded(CairnTest):
     """Any program takes the part of a node: what it sees of its clocks and disk."""
 
-    def control(self, skew=0, wall=0, full=0):
+    def control(self, skew=0, wall=0, full=0, write_us=0, sync_us=0):
         """As fuzz/preload/control.h tells."""
         path = os.path.join(self.temporary(), "control")
         with open(path, "wb") as file:
-            file.write(struct.pack("<II5qIIII", 0, 0, 0, skew, 0, 0, wall, 0, 0, full, 0))
+            file.write(struct.pack("<II5qIIII", 0, 0, 0, skew, 0, 0, wall, write_us, sync_us,
+                                   full, 0))
         return path
 
     def python(self, code, control):
@@ -170,6 +171,19 @@ class Preloaded(CairnTest):
                 f"        print(error.errno)\n")
         self.assertEqual(["0", "28", "28"], self.python(code, self.control(full=1)).text.split())
         self.assertEqual(["1", "1"], self.python(code, self.control()).text.split()[1:])
+
+    def test_a_slow_disk_takes_its_time_for_each_write_and_each_sync(self):
+        path = os.path.join(self.temporary(), "file")
+        code = (f"import os, time\n"
+                f"file = os.open({path!r}, os.O_CREAT | os.O_RDWR)\n"
+                f"for act in (lambda: os.pwrite(file, b'x', 0), lambda: os.fdatasync(file)):\n"
+                f"    begun = time.monotonic()\n"
+                f"    act()\n"
+                f"    print(time.monotonic() - begun)\n")
+        done = self.python(code, self.control(write_us=200000, sync_us=1100000))
+        write, sync = map(float, done.text.split())
+        self.assertGreaterEqual(write, 0.2)
+        self.assertGreaterEqual(sync, 1.1)
 
     def test_who_lost_its_parent_before_it_started_ends(self):
         done = run([sys.executable, "-c", "print('alive')"], environment=clean_environment(
