@@ -22,12 +22,11 @@ static uint32_t draw_server(struct random *random, const struct fault_plan *plan
 static uint32_t draw_servers(struct random *random, const struct fault_plan *plan)
 {
     uint64_t which = random_below(random, 10);
+    uint32_t drawn = draw_server(random, plan);
 
     if (which < 6)
-        return draw_server(random, plan);
-    if (which < 8)
-        return draw_server(random, plan) | draw_server(random, plan);
-    return server_bits(plan);
+        return drawn;
+    return which < 8 ? drawn | draw_server(random, plan) : server_bits(plan);
 }
 
 /* Between the two, each order of magnitude as likely as the others. */
