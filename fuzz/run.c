@@ -14,8 +14,9 @@ enum { IDLE_MS = 1, PROGRESS_MS = 2000, INTERRUPTED_MS = 3000, FOUND_MS = 1000 }
 int run_begin(struct run *run, const struct settings *settings, struct output *output,
               const struct clients_options *options, struct error *error)
 {
-    const struct check_limits limits = {.configurations = settings->configurations};
     const struct plan *plan = &settings->plan;
+    const struct watch_options watched = {.versions = plan->versions,
+                                          .limits.configurations = settings->configurations};
     struct clients_options started = *options;
     started.plan = plan;
     started.place = &settings->place;
@@ -27,7 +28,7 @@ int run_begin(struct run *run, const struct settings *settings, struct output *o
     run->pending = calloc((size_t)plan->clients * PLAN_SCAN_KEYS, sizeof(*run->pending));
     int status = run->pending == NULL ? error_set(error, CAIRN_ENOMEM, "run: out of memory") : 0;
     if (status == 0)
-        status = watch_create(plan->versions, &limits, &run->watch, error);
+        status = watch_create(&watched, &run->watch, error);
     if (status == 0)
         status = recorder_open(&run->recorder, plan, settings->history, error);
     if (status == 0)

@@ -224,11 +224,13 @@ static void forget_unseen(const struct search *search, struct state *state)
 }
 
 /* Whether an order that succeeds with this step later also does with it here, where it changes
- * nothing. Not so for writing again a value that others wait to see. */
+ * nothing. Not so for writing again a value that others wait to see, nor for a write that does not
+ * tell what it found: later it may bring about what was absent. */
 static bool may_move_here(const struct step *step)
 {
+    bool told = step->needs_present || step->observes != VALUE_ANY;
     return step->effect == EFFECT_NONE ||
-           (step->effect == EFFECT_WRITE &&
+           (step->effect == EFFECT_WRITE && told &&
             (step->writes == VALUE_DEAD || step->writes == step->observes));
 }
 

@@ -5,9 +5,10 @@
  * at in this way can be explained as well. What is left and cannot be explained is therefore a
  * fault of the whole. In detail (values are unique):
  *   - what showed a value whose write is gone, tells nothing any more;
- *   - without all writes nobody's "found" is looked at, without all removals nobody's "not found";
- *   - without all of both no versions are, and a put under a condition is one without.
- * The key's state at first stays. */
+ *   - "found" tells nothing where a write that is gone may have been the last mutation before, nor
+ *     does "not found" where a removal may have been: unless another mutation surely came between;
+ *   - if any mutation is gone no versions tell anything, and a put under a condition is one
+ * without. The key's state at first stays. */
 #ifndef CAIRN_FUZZ_SHRINK_H
 #define CAIRN_FUZZ_SHRINK_H
 
@@ -18,10 +19,10 @@
 #include "base/error.h"
 #include "fuzz/watch.h"
 
-/* What is looked at of the operations that `keeps`, into `out`, which has room for all: returns how
- * many are left. An operation that tells and does nothing is left out. */
-size_t shrink_project(const struct operation *operations, size_t count, const bool *keeps,
-                      struct operation *out);
+/* What is looked at of the operations that `keeps`, into `out`, which has room for all; `*left` of
+ * them. An operation that tells and does nothing is left out. CAIRN_ENOMEM. */
+int shrink_project(const struct operation *operations, size_t count, const bool *keeps,
+                   struct operation *out, size_t *left);
 
 /* Shrinks a finding whose verdict is a violation; others are left alone. `until_ns` then tells the
  * operation that nothing explains. CAIRN_ENOMEM. */

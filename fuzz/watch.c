@@ -9,8 +9,8 @@
 #include "fuzz/cut.h"
 
 enum {
-    DUE_FIRST = 256,   /* operations of a window that is looked at */
-    PREFIX_MIN = 4096, /* operations of one that is checked although it has no cut */
+    DUE_DEFAULT = 256,
+    PREFIX_TIMES = 16, /* so many times as large, a window is checked although it has no cut */
     KEYS_MAX = 1 << 24,
 };
 
@@ -23,8 +23,7 @@ struct window {
 };
 
 struct watch {
-    bool versions;
-    struct check_limits limits;
+    struct watch_options options;
     struct window **windows; /* by key - 1; NULL: none yet, or finished and forgotten */
     size_t room, finished;   /* keys up to `finished` are */
     uint64_t *due;           /* keys */
@@ -39,15 +38,14 @@ void finding_free(struct finding *finding)
     *finding = (struct finding){0};
 }
 
-int watch_create(bool versions, const struct check_limits *limits, struct watch **watch,
-                 struct error *error)
+int watch_create(const struct watch_options *options, struct watch **watch, struct error *error)
 {
     *watch = calloc(1, sizeof(**watch));
     if (*watch == NULL)
         return error_set(error, CAIRN_ENOMEM, "watch: out of memory");
-    (*watch)->versions = versions;
-    if (limits != NULL)
-        (*watch)->limits = *limits;
+    (*watch)->options = *options;
+    if (options->due == 0)
+        (*watch)->options.due = DUE_DEFAULT;
     return 0;
 }
 
@@ -111,7 +109,7 @@ static struct window *window_of(struct watch *watch, uint64_t key)
     if (*window == NULL) {
         *window = calloc(1, sizeof(**window));
         if (*window != NULL) {
-            (*window)->due = DUE_FIRST;
+            (*window)->due = watch->options.due;
             watch->counts.keys++;
         }
     }
@@ -159,7 +157,7 @@ static int check(struct watch *watch, struct key_state initial, const struct ope
 {
     if (count > watch->counts.longest)
         watch->counts.longest = count;
-    return history_check_key(operations, count, initial, &watch->limits, report, error);
+    return history_check_key(operations, count, initial, &watch->options.limits, report, error);
 }
 
 /* Keeps the first operations of the window as what was found. */
@@ -226,8 +224,8 @@ static int step_cut(struct watch *watch, struct window *window, uint64_t limit_n
         return error_set(error, CAIRN_ENOMEM, "watch: out of memory");
     cut_seen(window->operations, window->count, limit_ns, seen_ns);
     int status = 0;
-    if (cut_find(window->operations, seen_ns, window->count, limit_ns, watch->versions, first,
-                 &cut)) {
+    if (cut_find(window->operations, seen_ns, window->count, limit_ns, watch->options.versions,
+                 first, &cut)) {
         struct operation *part = settled_part(window, seen_ns, cut.before, &count);
         status = part == NULL ? error_set(error, CAIRN_ENOMEM, "watch: out of memory")
                               : check(watch, window->state, part, count, report, error);
@@ -311,9 +309,9 @@ static int look_at(struct watch *watch, uint64_t key, struct window *window, uin
     int status = step_cut(watch, window, limit_ns, false, &step, &report, error);
     if (status == 0 && step == STEP_VIOLATION)
         status = find_closely(watch, key, window, limit_ns, &report, error);
-    else if (status == 0 && step == STEP_NONE && before >= PREFIX_MIN)
+    else if (status == 0 && step == STEP_NONE && before >= PREFIX_TIMES * watch->options.due)
         status = check_prefix(watch, key, window, limit_ns, error);
-    window->due = window->count * 2 > DUE_FIRST ? window->count * 2 : DUE_FIRST;
+    window->due = window->count * 2 > watch->options.due ? window->count * 2 : watch->options.due;
     return status;
 }
 

@@ -52,10 +52,14 @@ struct watch_counts {
 
 struct watch;
 
-/* `versions`: answers tell versions, so that a state is known only with its version. `limits` may
- * be NULL. CAIRN_ENOMEM. */
-int watch_create(bool versions, const struct check_limits *limits, struct watch **watch,
-                 struct error *error);
+struct watch_options {
+    bool versions; /* answers tell versions: a state is known only with its version */
+    struct check_limits limits;
+    size_t due; /* operations of a window that is looked at; 0: 256 */
+};
+
+/* CAIRN_ENOMEM. */
+int watch_create(const struct watch_options *options, struct watch **watch, struct error *error);
 void watch_free(struct watch *watch);
 
 /* Adds an operation that has ended or never will; keys count from 1. CAIRN_ENOMEM, CAIRN_EINVAL

@@ -75,7 +75,7 @@ static void wrong_lines_are_refused(void **state)
     (void)state;
     assert_refused("x", "JSON");
     assert_refused("[1]", "JSON");
-    assert_refused("{\"process\":1,\"op\":\"scan\",\"key\":\"a\",\"start\":1,\"end\":2}", "op");
+    assert_refused("{\"process\":1,\"op\":\"append\",\"key\":\"a\",\"start\":1,\"end\":2}", "op");
     assert_refused("{\"process\":1,\"op\":\"get\",\"start\":1,\"end\":2}", "key");
     assert_refused("{\"op\":\"get\",\"key\":\"a\",\"start\":1,\"end\":2}", "process");
     assert_refused("{\"process\":1,\"op\":\"get\",\"key\":\"a\",\"end\":2}", "start");

@@ -13,10 +13,6 @@
 
 enum { OPERATIONS_MAX = 7, HISTORIES = 60000 };
 
-struct key_state {
-    uint64_t value, version;
-};
-
 /* What the store does, written apart from the checker; false if the answer was another. */
 static bool execute(const struct operation *operation, struct key_state *key)
 {
