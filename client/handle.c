@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "client/retire.h"
 
 enum {
@@ -29,7 +30,7 @@ static void on_wake(uv_async_t *wake)
 
 static int open_loop(cairn_t *db)
 {
-    if (uv_loop_init(&db->loop) != 0) {
+    if (!descriptors_left(DESCRIPTORS_OF_A_LOOP) || uv_loop_init(&db->loop) != 0) {
         return CAIRN_ENOMEM;
     }
     uv_timer_init(&db->loop, &db->timer);

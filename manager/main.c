@@ -5,6 +5,7 @@
 #include <uv.h>
 
 #include "base/address.h"
+#include "base/descriptors.h"
 #include "base/log.h"
 #include "base/options.h"
 #include "manager/driver.h"
@@ -120,7 +121,7 @@ static int run(const struct settings *settings, struct error *error)
     int status;
 
     (void)signal(SIGPIPE, SIG_IGN); /* a peer that went away is a failed write */
-    if (uv_loop_init(&program.loop) != 0)
+    if (!descriptors_left(DESCRIPTORS_OF_A_LOOP) || uv_loop_init(&program.loop) != 0)
         return error_set(error, CAIRN_EIO, "event loop: cannot be made");
     status = manager_start(&program.loop, &settings->manager, &program.manager, error);
     if (status != 0)

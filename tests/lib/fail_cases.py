@@ -1,0 +1,409 @@
+"""One case of "fail the Nth": a process runs a script in which one call fails, once or for ever.
+
+The outcome has to be an error or a clean end with a word about why: never a wrong answer, a lost
+acknowledged write, a hang or a crash. Servers and managers are then restarted without the fault, and
+everything that was acknowledged has to be there, also on the copy that met the fault alone.
+"""
+import os
+import random
+import re
+import select
+import signal
+import subprocess
+import tempfile
+import time
+
+import cluster as clusters
+import fail_nth
+from cluster import QUICK, SCALE, Cluster, program
+
+# While the fault lasts; then it is lifted, and everything has to go on.
+FAULT_SECONDS, AFTER_SECONDS = 3, 25
+BIG = 220 << 10
+SANITIZER = re.compile(r"Sanitizer|runtime error:|==\d+==ERROR")
+CLEAN_ENDS = (0, 2, 3, -signal.SIGABRT)
+
+
+class Wrong(AssertionError):
+    pass
+
+
+class FaultyCluster(Cluster):
+    """One of its nodes may end itself by an assertion: a clean abort."""
+    faulty = None
+
+    def complaints(self):
+        for complaint in super().complaints():
+            if self.faulty is None or not complaint.startswith(self.faulty.name + " complained") \
+                    or SANITIZER.search(complaint):
+                yield complaint
+
+
+class Client:
+    """A client in workload mode that keeps what each key may hold, and checks every answer."""
+
+    def __init__(self, cluster, before=(), options=()):
+        self.cluster, self.unsure, self.kept = cluster, False, {}
+        self.process = subprocess.Popen(
+            [*before, program("cairn"), "--manager", cluster.manager_address, *options, "workload"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env=cluster.environment())
+        self.buffers = {self.process.stdout: b"", self.process.stderr: b""}
+        self.errors = []
+
+    def line(self, deadline):
+        """("out" or "err", line); None at the end, or when it is too late."""
+        while True:
+            for stream, name in ((self.process.stderr, "err"), (self.process.stdout, "out")):
+                text, found, rest = self.buffers[stream].partition(b"\n")
+                if found:
+                    self.buffers[stream] = rest
+                    return name, text.decode(errors="replace")
+            ready = select.select(list(self.buffers), [], [], max(0, deadline - time.monotonic()))[0]
+            if not ready:
+                return None
+            for stream in ready:
+                more = os.read(stream.fileno(), 1 << 20)
+                if not more:
+                    return None
+                self.buffers[stream] += more
+
+    def call(self, text, on_late=None, seconds=FAULT_SECONDS):
+        """The answer, or None if the call failed. `on_late` is called once, when it takes long."""
+        try:
+            self.process.stdin.write(text.encode() + b"\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            return None
+        deadline = time.monotonic() + seconds * SCALE
+        while True:
+            got = self.line(deadline)
+            if got is None and self.process.poll() is None and time.monotonic() >= deadline:
+                if on_late is None:
+                    raise Wrong(f"hang: no answer to {text[:60]}")
+                on_late()
+                on_late, deadline = None, time.monotonic() + AFTER_SECONDS * SCALE
+                continue
+            if got is None:
+                return None
+            if got[0] == "out":
+                return got[1]
+            self.errors.append(got[1])
+            if got[1].startswith("ERROR: "):
+                return None
+
+    def write(self, key, value, **options):
+        """A SWAP, whose answer says what was there."""
+        may = self.kept.get(key, {"null"})
+        answer = self.call(f"SWAP {key} {value}", **options)
+        if answer is None:
+            self.kept[key] = may | {value}
+            return False
+        if not any(answer == f"SWAP {key} {old}" for old in may):
+            raise Wrong(f"wrong answer: SWAP {key}: {answer[:80]}, not one of {short(may)}")
+        self.kept[key] = {value}
+        return True
+
+    def read(self, key, **options):
+        answer = self.call(f"GET {key}", **options)
+        may = self.kept.get(key, {"null"})
+        if answer is None:
+            return
+        if not any(answer == f"GET {key} {value}" for value in may):
+            raise Wrong(f"wrong answer: GET {key}: {answer[:80]}, not one of {short(may)}")
+
+    def end(self):
+        try:
+            self.process.stdin.close()
+        except BrokenPipeError:
+            pass  # it has ended already
+        try:
+            code = self.process.wait(10 * SCALE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise Wrong("hang: the client does not end") from None
+        finally:
+            self.process.stdout.close()
+            self.process.stderr.close()
+        return code
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            try:
+                stream.close()
+            except BrokenPipeError:
+                pass
+
+
+def short(values):
+    return sorted(value[:20] for value in values)
+
+
+def values(seed):
+    source = random.Random(seed)
+
+    def value(big=False):
+        return f"v{source.randrange(1 << 60):x}" + ("x" * BIG if big else "")
+    return value
+
+
+def verify(cluster, kept):
+    """Everything acknowledged is there, by a client that caches nothing."""
+    client = Client(cluster, options=["--no-cache", "--timeout", str(int(20000 * SCALE))])
+    try:
+        for key, may in kept.items():
+            answer = client.call(f"GET {key}", seconds=30)
+            if answer is None:
+                raise Wrong(f"not served after the restart: {key}: {client.errors[-1:]}")
+            if not any(answer == f"GET {key} {value}" for value in may):
+                raise Wrong(f"lost: {key} is {answer[:80]}, not one of {short(may)}")
+        client.end()
+    finally:
+        client.kill()
+
+
+class Case:
+    """target: "server" or "manager" ("client": Clients); phase: "run" (the fault comes while it serves and
+    stops) or "start" (while it recovers). Without an arming places are noted."""
+
+    def __init__(self, library, target, phase, arming=None, backend="thread", seed=1):
+        self.library, self.target, self.phase = library, target, phase
+        self.arming, self.backend, self.value = arming, backend, values(seed)
+        self.notes, self.places, self.fired, self.site = [], [], False, []
+
+    def run(self):
+        """Raises Wrong."""
+        with tempfile.TemporaryDirectory(prefix="cairn-fail-") as folder:
+            self.control = fail_nth.Control(self.library, os.path.join(folder, "control"))
+            self.cluster = FaultyCluster(servers=2, partitions=4, times=QUICK, start=False, server_options=[
+                "--memtable-bytes", "1M", "--wal-backend", self.backend, "--scheduling", "normal"])
+            self.client = None
+            try:
+                self.play()
+            finally:
+                self.end()
+
+    def end(self):
+        if self.client is not None:
+            self.client.kill()
+        self.fired = self.control.get("fired") > 0
+        base = self.control.get("base")
+        self.site = fail_nth.functions(self.binary(), self.control.failed(), base)
+        self.crash_site = fail_nth.functions(self.binary(), self.control.crashed(), base)
+        if self.arming is None:
+            self.places = list(self.control.places())
+        crashed = self.control.get("signal")
+        self.control.close()
+        for node in self.cluster.nodes:
+            if node.process is not None and node.process.poll() is not None:
+                node.process = None  # told already, or of no interest any more
+        self.cluster.close()
+        if crashed:
+            raise Wrong(f"crash: {signal.Signals(crashed).name} in {'; '.join(self.crash_site[:6])}")
+
+    def binary(self):
+        return program({"server": "cairn-server", "manager": "cairn-manager", "client": "cairn"}[self.target])
+
+    def node(self):
+        return self.cluster.manager if self.target == "manager" else self.cluster.servers[0]
+
+    def arm(self):
+        if self.arming is None:
+            self.control.set("noting", 1)
+        else:
+            self.control.arm(*self.arming)
+
+    def disarm(self):
+        self.control.disarm()
+        self.control.set("noting", 0)
+
+    def lift(self):
+        """The fault ends, since it keeps clients waiting; what it ended and what the script stopped is
+        started again: each copy may be one that waits for the other."""
+        self.disarm()
+        node = self.node()
+        if node.process is not None and node.process.poll() is not None:
+            self.expect_end(node, stop=False)
+            node.command = self.command
+            node.start()
+        self.start_other()
+
+    def start_other(self):
+        other = self.cluster.servers[1]
+        if other.process is None:
+            other.start()
+
+    def play(self):
+        node = self.cluster.faulty = self.node()
+        self.command = node.command
+        node.command = [*self.control.before, *node.command]
+        self.cluster.manager.start()
+        for server in self.cluster.servers:
+            server.start()
+        self.cluster.wait_ready()
+        self.client = Client(self.cluster)
+        for n in range(8):
+            self.must(self.client.write(f"k{n}", self.value()), "a write before the fault")
+        if self.phase == "run":
+            self.arm()
+            self.script()
+            self.expect_end(node, stop=True)
+        else:
+            node.crash()
+            self.script(quick=True)
+            self.arm()
+            node.start()
+            self.script(quick=True)
+            time.sleep(0.3 * SCALE)
+            self.expect_end(node, stop=True)
+        self.disarm()
+        node.command = self.command
+        node.start()
+        self.after()
+
+    def must(self, done, what):
+        if not done:
+            raise Wrong(f"{what} failed: {self.client.errors[-1:]}")
+
+    def script(self, quick=False):
+        """What clients do while the fault comes."""
+        late = {"on_late": self.lift}
+        for n in range(4 if quick else 12):
+            self.client.write(f"k{n % 6}", self.value(big=n % 2 == 0 and not quick), **late)
+            self.client.read(f"k{(n + 3) % 8}", **late)
+        if quick:
+            return
+        self.cluster.cli("--timeout", "1500", "scan", "k", "l")
+        self.cluster.cli("--timeout", "1500", "status")
+        # A copy that goes and comes back: takeovers, catching up, what the manager notes of it.
+        self.cluster.servers[1].crash()
+        for n in range(3):
+            self.client.write(f"k{n}", self.value(), **late, seconds=2)
+        self.start_other()
+        for n in range(4):
+            self.client.write(f"k{n + 4}", self.value(), **late)
+            self.client.read(f"k{n}", **late)
+        self.client.call("DELETE k7", **late)
+        self.client.kept["k7"] = self.client.kept["k7"] | {"null"}
+
+    def expect_end(self, node, stop):
+        """The process with the fault stops, or has ended cleanly by itself."""
+        process, node.process = node.process, None
+        if process.poll() is None and stop:
+            process.terminate()
+        try:
+            code = process.wait(20 * SCALE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise Wrong(f"hang: does not stop:\n{node.log()[-600:]}") from None
+        if code not in CLEAN_ENDS and not self.control.get("signal"):
+            raise Wrong(f"ended with {code}:\n{node.log()[-600:]}")
+        if code != 0:
+            words = [line for line in node.log().splitlines() if line.strip()]
+            # libuv aborts so where it lacks memory or files.
+            silent = not words or (code == -signal.SIGABRT and " INFO " in words[-1])
+            if silent and code != -signal.SIGABRT:
+                raise Wrong(f"ended with {code} without a word")
+            self.notes.append("aborted without a word" if silent else f"ended with {code}: {words[-1]}")
+
+    def after(self):
+        """Without the fault: all of it is there, on both copies."""
+        for n in range(4):
+            self.must(self.client.write(f"k{n}", self.value(), seconds=30), "a write after the restart")
+        self.cluster.wait_healthy()
+        verify(self.cluster, self.client.kept)
+        if self.target == "server":
+            self.cluster.servers[1].crash()
+            verify(self.cluster, self.client.kept)
+
+
+class Clients(Case):
+    """Many cases of a client against one cluster."""
+
+    def __init__(self, library, cluster, arming=None, seed=1):
+        super().__init__(library, "client", "run", arming, seed=seed)
+        self.cluster = cluster
+
+    def run(self):
+        with tempfile.TemporaryDirectory(prefix="cairn-fail-") as folder:
+            self.control = fail_nth.Control(self.library, os.path.join(folder, "control"))
+            self.client, keep = None, self.cluster
+            clusters.remove_segments(keep.cache_name)
+            try:
+                self.arm()
+                self.client = Client(keep, self.control.before)
+                for n in range(3):
+                    self.client.kept[f"k{n}"] = self.stored(f"k{n}")
+                self.run_client()
+                verify(keep, self.client.kept)
+            finally:
+                self.cluster = _NoCluster
+                self.end()
+                self.cluster = keep
+
+    def run_client(self):
+        """A process of its own for the fault, from its first call to its end."""
+        client = self.client
+        for n in range(3):
+            client.write(f"k{n}", self.value(), on_late=self.disarm)
+            for _ in range(6):
+                client.read(f"k{n}", on_late=self.disarm)
+        client.call("SCAN k l", on_late=self.disarm, seconds=2)
+        code = client.end()
+        if code not in CLEAN_ENDS and not self.control.get("signal"):
+            raise Wrong(f"the client ended with {code}: {client.errors[-2:]}")
+        if code == -signal.SIGABRT and not client.errors:
+            self.notes.append("aborted without a word")
+
+    def stored(self, key):
+        result = self.cluster.cli("--no-cache", "get", key)
+        return {result.text[:-1] if result.code == 0 else "null"}
+
+
+class _NoCluster:
+    nodes = ()
+
+    @staticmethod
+    def close():
+        pass
+
+
+def unit(library, binary, arming=None, seconds=20):
+    """(case's fields) of a unit test program: its checks may fail, it may not crash or hang."""
+    with tempfile.TemporaryDirectory(prefix="cairn-fail-") as folder:
+        control = fail_nth.Control(library, os.path.join(folder, "control"))
+        if arming is None:
+            control.set("noting", 1)
+        else:
+            control.arm(*arming)
+        process = subprocess.Popen([*control.before, binary], stdin=subprocess.DEVNULL, cwd=folder,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                   env={**os.environ, "TMPDIR": folder},
+                                   start_new_session=True)
+        hung = False
+        try:
+            process.wait(seconds * SCALE)
+        except subprocess.TimeoutExpired:
+            hung = True
+        finally:
+            try:
+                os.killpg(process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            process.wait()
+        base = control.get("base")
+        crash = fail_nth.functions(binary, control.crashed(), base)
+        site = fail_nth.functions(binary, control.failed(), base)
+        places, fired, number = list(control.places()), control.get("fired") > 0, control.get("signal")
+        control.close()
+        wrong = None
+        if number:
+            wrong = f"crash: {signal.Signals(number).name} in {'; '.join(crash[:6])}"
+        elif hung:
+            wrong = "hang"
+        return wrong, fired, site, places
