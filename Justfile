@@ -91,6 +91,11 @@ soak-kills n="200": _programs
 soak-faults n="20": _programs
     @tools/soak {{ quote(n) }}
 
+# every call into the system that fails, once and for ever, in real processes; goes on where it stopped
+fail-nth *args: _programs
+    @make -s -k -j"$(nproc)" unit-build >&2
+    @tools/fail-nth {{ args }}
+
 # readers of cached values while processes are killed and stopped, for so many minutes
 soak-cache minutes="10": _programs
     @make -s cache-tests >&2
