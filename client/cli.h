@@ -118,6 +118,10 @@ int cli_agent(struct cli *cli, const struct cli_words *words);
 int cli_workload(struct cli *cli);
 int cli_shell(struct cli *cli);
 
+/* --- cli_scrub.c --- */
+/* admin scrub (`repairs`) and admin verify. Returns the exit status. */
+int cli_scrub(struct cli *cli, bool repairs);
+
 /* --- cli_signal.c --------------------------------------------------------------------------- */
 
 /* From now on SIGINT and SIGTERM end what `db` waits for; a second one ends the process. */

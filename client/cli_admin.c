@@ -24,6 +24,9 @@ struct admin_command {
     bool waits;
 };
 
+/* Not the manager's: each server looks at what it holds (cli_scrub.c). */
+enum { ADMIN_SCRUB = -1, ADMIN_VERIFY = -2 };
+
 static const struct admin_command commands[] = {
     {"move", ADMIN_MOVE, "ps", "PARTITION SERVER", "dry-run no-wait", true},
     {"drain", ADMIN_DRAIN, "s", "SERVER", "dry-run no-wait", true},
@@ -31,6 +34,8 @@ static const struct admin_command commands[] = {
     {"add-server", ADMIN_ADD_SERVER, "a", "HOST:PORT", "dry-run", false},
     {"remove-server", ADMIN_REMOVE_SERVER, "s", "SERVER", "dry-run", false},
     {"rebalance", ADMIN_REBALANCE, "", "no arguments", "dry-run no-wait", true},
+    {"scrub", (admin_kind)ADMIN_SCRUB, "", "no arguments", "", false},
+    {"verify", (admin_kind)ADMIN_VERIFY, "", "no arguments", "", false},
     {"unsafe-recover", ADMIN_UNSAFE_RECOVER, "p", "PARTITION", "dry-run accept-data-loss from",
      false},
 };
@@ -335,7 +340,7 @@ static int parse(const struct cli *cli, const struct cli_words *words,
     if (*command == NULL) {
         return cli_error(CLI_INVALID,
                          "admin %.64s: unknown; there are move, drain, undrain, add-server, "
-                         "remove-server, rebalance, unsafe-recover",
+                         "remove-server, rebalance, scrub, verify, unsafe-recover",
                          words->words[1]);
     }
     snprintf(name, NAME_SIZE, "admin %s", (*command)->name);
@@ -366,5 +371,11 @@ int cli_admin(struct cli *cli, const struct cli_words *words)
     char address[ADDRESS_TEXT_MAX];
 
     int code = parse(cli, words, &command, &request, name, address);
-    return code != CLI_DONE ? code : run(cli, command, &request);
+    if (code != CLI_DONE) {
+        return code;
+    }
+    if ((int)command->kind == ADMIN_SCRUB || (int)command->kind == ADMIN_VERIFY) {
+        return cli_scrub(cli, (int)command->kind == ADMIN_SCRUB);
+    }
+    return run(cli, command, &request);
 }

@@ -41,7 +41,8 @@ static const char epilog[] =
 
 static const char admin_summary[] =
     "Usage: cairn [OPTION]... admin COMMAND [ARGUMENT]...\n"
-    "Asks the manager to change where a cluster's copies are. Repeating a command is harmless.\n"
+    "Changes where a cluster's copies are, through the manager, and looks after them. Repeating a\n"
+    "command is harmless.\n"
     "\n"
     "Commands:\n"
     "  move PARTITION SERVER    that server shall lead the partition\n"
@@ -50,6 +51,10 @@ static const char admin_summary[] =
     "  add-server HOST:PORT     one more server, with the next id, which is printed\n"
     "  remove-server SERVER     take a drained server out; its id is never used again\n"
     "  rebalance                spread copies and primaries evenly\n"
+    "  scrub                    have all servers read all values and compare all copies now; what\n"
+    "                           is damaged is repaired from another copy\n"
+    "  verify                   compare all copies of all partitions, each at one entry of its "
+    "log\n"
     "  unsafe-recover PARTITION --accept-data-loss [--from SERVER]\n"
     "                           go on with one copy when all others are lost for good: what only\n"
     "                           they hold is gone. Their servers must be off and stay off\n"
@@ -62,8 +67,16 @@ static const char admin_epilog[] =
     "\"leads\"}],\n\"server\" (add-server, unsafe-recover), \"moving\" (after waiting: partitions "
     "still to move)}.\n"
     "\n"
-    "Exit status: 0 done; 2 refused, invalid, or the manager is unavailable; 3 timed out,\n"
-    "interrupted while waiting, or outcome unknown.\n";
+    "scrub and verify say on stderr how far they are. With --json: {\"partitions\", \"copies\", "
+    "\"equal\",\n\"differing\": [{\"partition\", \"copies\", \"index\", \"bad_rows\", "
+    "\"servers\"}], \"not_compared\",\n\"unreachable\"}, scrub also \"values\", \"bytes\", "
+    "\"bad_values\", \"repaired\", \"unrepaired\",\n\"reinstalled\".\n"
+    "\n"
+    "Exit status: 0 done, in scrub also: all is repaired; 1 scrub: something could not be "
+    "repaired;\n"
+    "verify: copies differ; 2 refused, invalid, or the manager or, in scrub and verify, a server "
+    "is\n"
+    "unavailable; 3 timed out, interrupted while waiting, or outcome unknown.\n";
 
 static const char cache_summary[] =
     "Usage: cairn [OPTION]... cache COMMAND [ARGUMENT]...\n"

@@ -39,6 +39,7 @@ static const struct rpc_procedure server_procedures[] = {
     PROCEDURE(SERVER_SCAN, scan_args, scan_result),
     PROCEDURE(SERVER_STATUS, status_args, status_result),
     PROCEDURE(SERVER_RETIRE, retire_args, retire_result),
+    PROCEDURE(SERVER_SCRUB, scrub_args, scrub_result),
 };
 
 static const struct rpc_procedure manager_procedures[] = {
@@ -56,6 +57,9 @@ static const struct rpc_procedure replica_procedures[] = {
     PROCEDURE(REPLICA_APPEND, append_args, append_result),
     PROCEDURE(REPLICA_BEACON, beacon_args, beacon_result),
     PROCEDURE(REPLICA_SNAPSHOT, snapshot_args, snapshot_result),
+    PROCEDURE(REPLICA_FETCH, fetch_args, fetch_result),
+    PROCEDURE(REPLICA_DIGEST, digest_args, digest_result),
+    PROCEDURE(REPLICA_DIFFERS, differs_args, differs_result),
 };
 
 static const struct rpc_procedure cache_procedures[] = {

@@ -19,6 +19,7 @@
 #include "server/node_wish.h"
 #include "server/peers.h"
 #include "server/requests.h"
+#include "server/scrub.h"
 #include "server/snapshot.h"
 
 enum {
@@ -36,6 +37,7 @@ struct driver {
     struct rpc_service services[3];
     struct rpc_server *server;
     struct peers *peers; /* NULL until the node is open */
+    struct scrub *scrub; /* NULL until the node is open */
     struct membership *membership;
     char listen_text[ADDRESS_TEXT_MAX];
     uv_prepare_t gather, submit; /* at the end of each turn, see on_gather */
@@ -214,6 +216,7 @@ static void on_tick(uv_timer_t *timer)
 
     node_tick(&driver->node, clock_now_ms());
     hosts_tick(&driver->node, clock_now_ms());
+    scrub_tick(driver->scrub, clock_now_ms());
 }
 
 /* --- opening the node --------------------------------------------------------------------------
@@ -258,12 +261,21 @@ static int open_node(struct driver *driver, struct error *error)
         return status;
     if (hosts_open(&driver->node) != CAIRN_OK)
         status = error_set(error, CAIRN_ENOMEM, "server: out of memory");
+    if (status == CAIRN_OK) {
+        driver->scrub =
+            scrub_open(&driver->loop, &driver->node, options->scrub_bytes, clock_now_ms());
+        if (driver->scrub == NULL)
+            status = error_set(error, CAIRN_ENOMEM, "server: out of memory");
+    }
     if (status == CAIRN_OK)
         status = peers_open(&driver->loop, &driver->node, &peers, &driver->peers, error);
     if (status == CAIRN_OK) {
+        scrub_start(driver->scrub, driver->peers);
         watch_node(driver);
         return CAIRN_OK;
     }
+    scrub_free(driver->scrub);
+    driver->scrub = NULL;
     hosts_close(&driver->node);
     node_close(&driver->node);
     return status;
@@ -399,6 +411,8 @@ static void driver_stop(struct driver *driver)
         rpc_server_close(driver->server, NULL, NULL);
     if (driver->membership != NULL)
         membership_close(driver->membership, NULL, NULL);
+    if (driver->scrub != NULL)
+        scrub_stop(driver->scrub);
     if (driver->peers != NULL)
         peers_close(driver->peers, NULL, NULL);
     driver->membership = NULL;
@@ -461,6 +475,7 @@ static void finish_node(struct driver *driver)
 {
     if (!driver->node_is_open)
         return;
+    scrub_free(driver->scrub);
     node_stop(&driver->node, clock_now_ms());
     hosts_close(&driver->node);
     node_close(&driver->node);

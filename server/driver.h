@@ -20,6 +20,7 @@ struct driver_options {
     enum wal_backend wal_backend;
     uint64_t segment_bytes, map_bytes, memtable_bytes, disk_reserve_bytes, log_keep_bytes;
     uint64_t beacon_ms, lease_ms, grace_ms; /* consistent (L3) */
+    uint64_t scrub_bytes;                   /* of values a second; 0: only when asked to */
     uint64_t host_lease_ms;                 /* at most lease_ms; 0: hosts may cache nothing */
     uint64_t connections_limit;
 };

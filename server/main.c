@@ -82,6 +82,11 @@ static int parse(struct settings *settings, int argc, char **argv, enum options_
          "how long hosts may read cached values without a word from this server, at most --lease; "
          "0: they may cache nothing (default 1000, or --lease if that is less)",
          &settings->host_lease_given, false},
+        {"scrub-rate", OPTION_BYTES, &driver->scrub_bytes, 0, 4096 * MIB, "BYTES",
+         "values read a second, once an hour, to see whether they still fit their checksums; "
+         "copies "
+         "are compared afterwards; 0: only when asked to (default 8M)",
+         NULL, false},
         {"wal-backend", OPTION_STRING, &settings->wal_backend, 0, 0, "NAME",
          "auto, io_uring or thread (default auto)", NULL, false},
         {"scheduling", OPTION_STRING, &settings->scheduling, 0, 0, "NAME",
@@ -245,6 +250,7 @@ int main(int argc, char **argv)
                    .beacon_ms = 250,
                    .lease_ms = 1000,
                    .host_lease_ms = 1000,
+                   .scrub_bytes = 8 * MIB,
                    .grace_ms = 1500},
     };
     struct error error = {0};

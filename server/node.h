@@ -47,6 +47,8 @@ struct run_entries {
 
 struct snapshot_takes; /* snapshot.h */
 struct hosts;          /* hosts.h */
+struct repairs;        /* repair.h */
+struct scrub;          /* scrub.h */
 
 enum { CUT_POINTS_LIMIT = 16 };
 
@@ -93,6 +95,11 @@ struct node {
     struct link links[CAIRN_SERVERS_LIMIT];
     struct run_entries run_entries;
     bool peer_full[CAIRN_SERVERS_LIMIT]; /* W7: said that its disk is full */
+    /* W8: damage is looked for and repaired; NULL: nobody does. */
+    struct repairs *repairs;
+    struct scrub *scrub;
+    void (*watched)(struct node *node, struct partition *partition); /* watch_index is applied */
+    bool wants_checkpoint; /* soon, for there is much in memory */
 };
 
 struct node_options {

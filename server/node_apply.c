@@ -147,6 +147,8 @@ static void apply_entry(struct node *node, struct partition *partition, struct e
     /* Out of memory halfway through committed entries: only a restart can go on (R5). */
     CHECK(store_apply(node->store, entry, &outcome) == CAIRN_OK);
     partition->applied = (struct replica_position){.epoch = entry->epoch, .index = entry->index};
+    if (partition->watch_index == entry->index && node->watched != NULL)
+        node->watched(node, partition);
     if (is_damage(partition, &outcome))
         partition->damaged = true;
     partition_answer_waiters(entry,

@@ -192,7 +192,7 @@ static bool checkpoint_is_due(const struct node *node, uint64_t now_ms)
 {
     uint64_t age_ms = now_ms - node->checkpoint_started_ms;
 
-    if (store_live_bytes(node->store) >= node->memtable_limit_bytes)
+    if (store_live_bytes(node->store) >= node->memtable_limit_bytes || node->wants_checkpoint)
         return true;
     /* W7: deletes free pages only once they are in LMDB. */
     if (node_refuses_writes(node))
@@ -214,6 +214,7 @@ void node_consider_checkpoint(struct node *node, uint64_t now_ms)
         !node_may_checkpoint(node))
         return;
     node->checkpoint_started_ms = now_ms;
+    node->wants_checkpoint = false;
     node_carry_entries(node);
     /* W6: everything below is applied, so the checkpoint that freezes now holds it. */
     if (store_checkpoint_start(node->store))

@@ -48,6 +48,7 @@ struct partition {
         hosts_ticket; /* C6: of lease_end_all, as long as the core waits for it; 0: it does not */
     bool leads;       /* as last noticed; its end is the end of all that wait */
     bool damaged;     /* found, and the core is to be told (R13) */
+    uint64_t watch_index; /* node->watched is to be called when it is applied; 0: nothing is */
     bool touched;
     STAILQ_ENTRY(partition) next_touched;
     bool wants_proposal; /* `proposal` is to be sent to the manager (R11) */

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/peers_internal.h"
+#include "server/scrub.h"
 
 enum { COMPLAIN_EVERY_MS = 10000 };
 
@@ -149,12 +150,59 @@ static void take_snapshot(void *context, struct rpc_call *call, const void *args
     rpc_reply(call, &result);
 }
 
+/* --- damage ------------------------------------------------------------------------------------
+ */
+
+static struct scrub *scrub_of(struct peers *peers)
+{
+    return peers == NULL || peers->closing ? NULL : peers->node->scrub;
+}
+
+static void take_fetch(void *context, struct rpc_call *call, const void *args)
+{
+    struct scrub *scrub = scrub_of(*(struct peers **)context);
+    fetch_result result = {0};
+
+    if (scrub == NULL) {
+        rpc_reply_error(call, SYSTEM_ERR);
+        return;
+    }
+    scrub_take_fetch(scrub, args, &result);
+    rpc_reply(call, &result);
+}
+
+static void take_digest(void *context, struct rpc_call *call, const void *args)
+{
+    struct scrub *scrub = scrub_of(*(struct peers **)context);
+    digest_result result = {0};
+
+    if (scrub == NULL) {
+        rpc_reply_error(call, SYSTEM_ERR);
+        return;
+    }
+    scrub_take_digest(scrub, args, clock_now_ms(), &result);
+    rpc_reply(call, &result);
+}
+
+static void take_differs(void *context, struct rpc_call *call, const void *args)
+{
+    struct scrub *scrub = scrub_of(*(struct peers **)context);
+    differs_result result = {0};
+
+    if (scrub == NULL) {
+        rpc_reply_error(call, SYSTEM_ERR);
+        return;
+    }
+    scrub_take_differs(scrub, args, clock_now_ms(), &result);
+    rpc_reply(call, &result);
+}
+
 struct rpc_service peers_service(struct peers **peers)
 {
     static const rpc_handler handlers[] = {
-        [REPLICA_APPEND] = take_append,
-        [REPLICA_BEACON] = take_beacon,
-        [REPLICA_SNAPSHOT] = take_snapshot,
+        [REPLICA_APPEND] = take_append,     [REPLICA_BEACON] = take_beacon,
+        [REPLICA_SNAPSHOT] = take_snapshot, [REPLICA_FETCH] = take_fetch,
+        [REPLICA_DIGEST] = take_digest,     [REPLICA_DIFFERS] = take_differs,
     };
 
     CHECK(program_replica.procedure_count == sizeof handlers / sizeof handlers[0]);

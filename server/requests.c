@@ -8,12 +8,13 @@
 #include "proto/limits.h"
 #include "proto/partition.h"
 #include "server/hosts.h"
+#include "server/repair.h"
 
 static const rpc_handler handlers[] = {
     [SERVER_GET] = request_get,       [SERVER_PUT] = request_put,
     [SERVER_SWAP] = request_swap,     [SERVER_DELETE] = request_delete,
     [SERVER_SCAN] = request_scan,     [SERVER_STATUS] = request_status,
-    [SERVER_RETIRE] = request_retire,
+    [SERVER_RETIRE] = request_retire, [SERVER_SCRUB] = request_scrub,
 };
 
 const struct refusal requests_abandoned = {.status = SERVER_STARTING,
@@ -95,6 +96,38 @@ bool requests_route(struct node *node, uint64_t cluster, const cairn_key *key,
     }
     *partition = &node->partitions[partition_of(key->data, key->length, node->partition_count)];
     return true;
+}
+
+/* W8: damage is never data. It is an error for good only if no other copy can help. */
+static struct refusal refusal_of(enum repair_state state)
+{
+    if (state == REPAIR_WAITING)
+        return (struct refusal){.status = SERVER_STARTING,
+                                .message = "the value is being fetched from another copy"};
+    return (struct refusal){.status = SERVER_CORRUPT,
+                            .message = "the stored value fails its checksum"};
+}
+
+bool requests_sound(const struct node *node, const struct partition *partition, const uint8_t *key,
+                    uint32_t key_length, struct refusal *refusal)
+{
+    enum repair_state state =
+        repairs_look(node->repairs, partition->replica.partition, key, key_length);
+
+    if (state == REPAIR_NONE)
+        return true;
+    *refusal = refusal_of(state);
+    return false;
+}
+
+struct refusal requests_unsound(struct node *node, uint32_t partition, const uint8_t *key,
+                                uint32_t key_length)
+{
+    enum repair_state state = REPAIR_FAILED;
+
+    if (node->repairs != NULL)
+        state = repairs_note(node->repairs, node, partition, key, key_length, clock_now_ms());
+    return refusal_of(state);
 }
 
 /* --- replies ------------------------------------------------------------------------------------

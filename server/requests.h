@@ -18,6 +18,7 @@ void request_delete(void *node, struct rpc_call *call, const void *args);
 void request_scan(void *node, struct rpc_call *call, const void *args);
 void request_status(void *node, struct rpc_call *call, const void *args);
 void request_retire(void *node, struct rpc_call *call, const void *args);
+void request_scrub(void *node, struct rpc_call *call, const void *args);
 
 /* --- shared by the handlers ------------------------------------------------------------------ */
 
@@ -59,6 +60,13 @@ bool requests_serves(const struct node *node, const struct partition *partition,
 /* False and `refusal` filled unless mutations of the partition are taken into its log here. */
 bool requests_accepts(const struct node *node, const struct partition *partition,
                       struct refusal *refusal);
+/* False and `refusal` filled if the key's value is known to fail its checksum (W8). */
+bool requests_sound(const struct node *node, const struct partition *partition, const uint8_t *key,
+                    uint32_t key_length, struct refusal *refusal);
+/* Why a value that was read, and fails its checksum, is refused: it is put onto the list of those
+ * that are to be repaired. */
+struct refusal requests_unsound(struct node *node, uint32_t partition, const uint8_t *key,
+                                uint32_t key_length);
 bool requests_cluster(const struct node *node, uint64_t cluster, struct refusal *refusal);
 
 #endif

@@ -99,6 +99,16 @@ static void refuse_get(const struct get *get, server_status status, const char *
     requests_refuse(get->node, get->call, SERVER_GET, &refusal);
 }
 
+static void refuse_unsound(const struct get *get)
+{
+    struct refusal refusal =
+        requests_unsound(get->node, get->partition->replica.partition, get->key, get->key_length);
+
+    if (refusal.status == SERVER_CORRUPT)
+        refusal.telling = get->telling;
+    requests_refuse(get->node, get->call, SERVER_GET, &refusal);
+}
+
 static void answer_expiring(const struct get *get, const struct store_value *value, uint64_t now_ms)
 {
     const struct replica *replica = &get->partition->replica;
@@ -138,7 +148,7 @@ static void answer_get(struct get *get)
     else if (status == CAIRN_ENOTFOUND)
         refuse_get(get, SERVER_NOT_FOUND, "");
     else if (status != CAIRN_OK)
-        refuse_get(get, SERVER_CORRUPT, "the stored value fails its checksum"); /* W8 */
+        refuse_unsound(get); /* W8 */
     else if (value.expires_ms != 0)
         answer_expiring(get, &value, now_ms);
     else

@@ -225,6 +225,18 @@ static void answer_page(struct rpc_call *call, struct page *page)
         hosts_reply_to_scan(page->node, call, &result);
 }
 
+/* The scan met a value that fails its checksum. */
+static void refuse_unsound(struct node *node, struct refusal *refusal)
+{
+    uint32_t partition, key_length;
+    const uint8_t *key = store_scan_bad(node->store, &partition, &key_length);
+
+    *refusal =
+        (struct refusal){.status = SERVER_CORRUPT, .message = "a stored value fails its checksum"};
+    if (key != NULL)
+        *refusal = requests_unsound(node, partition, key, key_length);
+}
+
 /* Fills the page and answers with it, or lets the call wait; false: the call is to be refused. */
 static bool serve_page(struct page *page, struct rpc_call *call, const scan_args *args,
                        struct refusal *refusal)
@@ -234,8 +246,7 @@ static bool serve_page(struct page *page, struct rpc_call *call, const scan_args
     if (!serves_all(page->node, args, refusal))
         return false;
     if (status != CAIRN_OK) { /* W8 */
-        *refusal = (struct refusal){.status = SERVER_CORRUPT,
-                                    .message = "a stored value fails its checksum"};
+        refuse_unsound(page->node, refusal);
         return false;
     }
     if (page->expired_in == NULL) {

@@ -85,6 +85,8 @@ typedef bool (*store_visit)(void *context, uint32_t partition, const uint8_t *ke
                             uint32_t key_length, const struct store_value *value);
 int store_scan(struct store *store, const struct store_scan *scan, store_visit visit,
                void *context);
+/* After CAIRN_ECORRUPT: the key of the pair that failed, until the next scan; NULL: it was none. */
+const uint8_t *store_scan_bad(const struct store *store, uint32_t *partition, uint32_t *key_length);
 
 /* Ends the LMDB read transaction that this turn's reads share, so that no pages stay pinned. Called
  * at the end of each loop turn; cheap if there were no reads. store_apply and duplicates of old

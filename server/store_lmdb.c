@@ -334,6 +334,19 @@ uint64_t lmdb_map_growths(const struct lmdb *lmdb)
     return atomic_load(&lmdb->map_growths);
 }
 
+uint64_t lmdb_offset(const struct lmdb *lmdb, const uint8_t *data)
+{
+    MDB_envinfo info;
+    if (mdb_env_info(lmdb->env, &info) != 0 || data < (const uint8_t *)info.me_mapaddr)
+        return 0;
+    return (uint64_t)(data - (const uint8_t *)info.me_mapaddr);
+}
+
+const char *lmdb_path(const struct lmdb *lmdb)
+{
+    return lmdb->path;
+}
+
 /* --- reads --------------------------------------------------------------------------------------
  */
 

@@ -98,5 +98,8 @@ int lmdb_delete_found(struct lmdb_writer *writer, enum lmdb_table table);
 uint64_t lmdb_pages_bytes(const struct lmdb *lmdb); /* up to the last page in use */
 uint64_t lmdb_free_bytes(const struct lmdb *lmdb);  /* of these, pages that may be reused */
 uint64_t lmdb_map_growths(const struct lmdb *lmdb);
+/* Where in the file what a read found lies, for messages; loop thread, while the slice lives. */
+uint64_t lmdb_offset(const struct lmdb *lmdb, const uint8_t *data);
+const char *lmdb_path(const struct lmdb *lmdb); /* of the file */
 
 #endif

@@ -184,12 +184,29 @@ static int merge_open(struct merge *merge)
     return CAIRN_OK;
 }
 
+static void note_bad(struct store *store, const struct stream *stream)
+{
+    CHECK(stream->key_length <= CAIRN_KEY_LIMIT || stream->item == NULL);
+    store->bad_partition = stream->partition;
+    store->bad_key_length = stream->key_length <= CAIRN_KEY_LIMIT ? stream->key_length : 0;
+    memcpy(store->bad_key, stream->key, store->bad_key_length);
+}
+
+const uint8_t *store_scan_bad(const struct store *store, uint32_t *partition, uint32_t *key_length)
+{
+    *partition = store->bad_partition;
+    *key_length = store->bad_key_length;
+    return store->bad_key_length == 0 ? NULL : store->bad_key;
+}
+
 static int merge_run(struct merge *merge, store_visit visit, void *context)
 {
     while (merge->count > 0) {
         struct stream *stream = merge->heap[0];
         struct store_value value;
         int code = stream_value(stream, &value);
+        if (code == CAIRN_ECORRUPT)
+            note_bad(merge->store, stream);
         if (code != CAIRN_OK)
             return code;
         if (!visit(context, stream->partition, stream->key, stream->key_length, &value))
@@ -209,6 +226,7 @@ static int merge_run(struct merge *merge, store_visit visit, void *context)
 int store_scan(struct store *store, const struct store_scan *scan, store_visit visit, void *context)
 {
     struct merge merge = {.store = store, .scan = scan};
+    store->bad_key_length = 0;
     if (scan->partition_count == 0)
         return CAIRN_OK;
     merge.streams = calloc(scan->partition_count, sizeof(*merge.streams));

@@ -3,6 +3,7 @@
 #define CAIRN_SERVER_STORE_STATE_H
 
 #include "base/check.h"
+#include "proto/limits.h"
 #include "server/checkpoint.h"
 #include "server/memtable.h"
 #include "server/session.h"
@@ -28,6 +29,9 @@ struct store {
     uint64_t live_bytes, frozen_bytes;
     uint64_t checkpoints, checksum_errors;
     bool dirty; /* some partition is */
+    /* W8: the pair that the last scan failed at; length 0: it was none. */
+    uint32_t bad_partition, bad_key_length;
+    uint8_t bad_key[CAIRN_KEY_LIMIT];
     struct kept_value
         *loose_value; /* old value of a SWAP without a session, until the next apply */
     struct store_partition partitions[];

@@ -35,9 +35,9 @@ static void numbers_are_in_the_range_for_users(void **state)
 static void tables_are_complete(void **state)
 {
     (void)state;
-    assert_int_equal(program_server.procedure_count, SERVER_RETIRE + 1);
+    assert_int_equal(program_server.procedure_count, SERVER_SCRUB + 1);
     assert_int_equal(program_manager.procedure_count, MANAGER_ADMIN + 1);
-    assert_int_equal(program_replica.procedure_count, REPLICA_SNAPSHOT + 1);
+    assert_int_equal(program_replica.procedure_count, REPLICA_DIFFERS + 1);
     assert_int_equal(program_cache.procedure_count, CACHE_CLOSE + 1);
     for (size_t i = 0; i < 4; i++) {
         for (uint32_t n = 0; n < programs[i]->procedure_count; n++) {
