@@ -37,8 +37,12 @@ service node manager=default_manager servers=default_servers backer_prefix="./ba
 
 # concurrent clients on the same keys of a running cluster, checked; log in report/fuzz/
 fuzz nservers="3" crashing="no" manager=default_manager: _programs
-    @make -s build/release/tests/check-history >&2
     @tools/fuzz {{ quote(nservers) }} {{ quote(crashing) }} {{ quote(manager) }}
+
+# whether the clients of `just fuzz` notice what they shall: builds with planted faults must be caught
+fuzz-selftest *bugs:
+    @make -s -j"$(nproc)" all fuzz-tests >&2
+    @tools/fuzz-selftest {{ bugs }}
 
 # measures a running cluster; WORKLOAD a to f (YCSB), CACHE=yes; log in report/bench/
 bench nclients="30" workload="a" nservers="3" manager=default_manager: _programs

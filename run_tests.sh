@@ -223,7 +223,8 @@ rm -f "$LOGS"/*
 echo "logs in $LOGS"
 
 if needs build-gcc integration checks; then
-    build build-gcc make -s -j"$JOBS" VARIANT=release all cache-tests crash-tests nemesis-tests \
+    build build-gcc make -s -j"$JOBS" VARIANT=release all cache-tests crash-tests fuzz-tests \
+        nemesis-tests \
         build/release/tests/rpcgen-client || finish
 fi
 if needs unit unit-valgrind; then

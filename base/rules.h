@@ -57,6 +57,9 @@ enum broken_rule {
     BROKEN_C6_SWITCH,     /* a primary hands over while cached values may be read */
     BROKEN_C7,            /* a restarted server answers at once */
     BROKEN_COUNT,
+    /* Of real servers alone, which the simulator has no part in: */
+    BROKEN_LOST_WRITE = BROKEN_COUNT, /* acknowledges a write and drops it */
+    BROKEN_EARLY_ANSWER,              /* acknowledges a write before it is applied */
 };
 
 #ifdef CAIRN_BREAK_RULES

@@ -47,6 +47,14 @@ static int name_operation(struct texts *texts, const struct operation *operation
     return named->key == 0 ? CAIRN_ENOMEM : 0;
 }
 
+/* What was written before a cut is forgotten. */
+static const char *reason_of(const struct finding *finding)
+{
+    if (finding->later && strcmp(finding->reason, "a value was seen that nobody wrote") == 0)
+        return "a value was seen that had been overwritten before, or that nobody wrote";
+    return finding->reason;
+}
+
 static void say_state(struct output *output, const struct finding *finding)
 {
     char name[PLAN_VALUE_SHORT];
@@ -89,7 +97,7 @@ int findings_say(struct output *output, const struct plan *plan, const struct fi
     uint64_t origin_ns = finding->count > 0 ? finding->operations[0].start_ns : 0;
     int status = 0;
     plan_key_text(plan, finding->key, key);
-    output_say(output, "%s: key %s: %s", verdict_text(finding->verdict), key, finding->reason);
+    output_say(output, "%s: key %s: %s", verdict_text(finding->verdict), key, reason_of(finding));
     if (finding->until_ns != OPERATION_OPEN)
         output_say(output, "nothing explains the answer marked with >, together with the others; "
                            "times in ns from the first");

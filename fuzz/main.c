@@ -55,7 +55,8 @@ static int fuzz_alone(const struct settings *settings, struct output *output, bo
     const struct clients_options options = {0};
     int status = 0;
     if (settings->place.command == NULL)
-        status = probe(settings->place.managers, settings->servers, error);
+        status =
+            probe(settings->place.managers, settings->place.timeout_ms, settings->servers, error);
     if (status == 0) {
         run.patience_ms = PATIENCE_MS;
         status = run_begin(&run, settings, output, &options, error);

@@ -19,9 +19,10 @@ static int check_status(const char *managers, const char *text, uint64_t servers
     return 0;
 }
 
-int probe(const char *managers, uint64_t servers, struct error *error)
+int probe(const char *managers, uint64_t timeout_ms, uint64_t servers, struct error *error)
 {
-    const struct cairn_options options = {.timeout_ms = TIMEOUT_MS, .no_cache = 1, .no_agent = 1};
+    const struct cairn_options options = {
+        .timeout_ms = timeout_ms != 0 ? timeout_ms : TIMEOUT_MS, .no_cache = 1, .no_agent = 1};
     cairn_t *db = NULL;
     const char *text = NULL;
     int status = cairn_open(managers, &options, &db);

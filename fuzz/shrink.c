@@ -264,6 +264,13 @@ static int leave_out(struct shrinker *shrinker, struct error *error)
     return status;
 }
 
+static void forget_answer(struct operation *operation)
+{
+    operation->end_ns = OPERATION_OPEN;
+    operation->result = 0;
+    operation->version = OPERATION_NO_VERSION;
+}
+
 /* What happened after the break is of no interest: later ends are unknown. */
 static void end_at_break(struct finding *finding)
 {
@@ -273,7 +280,7 @@ static void end_at_break(struct finding *finding)
         if (operation.start_ns > finding->until_ns)
             continue;
         if (operation.end_ns > finding->until_ns)
-            operation.end_ns = OPERATION_OPEN;
+            forget_answer(&operation);
         finding->operations[kept++] = operation;
     }
     finding->count = kept;

@@ -20,6 +20,7 @@ struct window {
     size_t count, room;
     size_t due; /* looked at from so many operations on */
     bool waits; /* it is in the list of those that are due */
+    bool later; /* it was cut before */
 };
 
 struct watch {
@@ -172,6 +173,7 @@ static int keep_finding(struct watch *watch, uint64_t key, const struct window *
     *finding = (struct finding){.verdict = report->verdict,
                                 .key = key,
                                 .initial = window->state,
+                                .later = window->later,
                                 .operations = operations,
                                 .count = count,
                                 .until_ns = report->until_ns};
@@ -206,6 +208,7 @@ static void take_cut(struct watch *watch, struct window *window, const uint64_t 
     watch->counts.cuts++;
     window->count = kept;
     window->state = cut->state;
+    window->later = true;
 }
 
 enum step { STEP_NONE, STEP_CUT, STEP_VIOLATION };

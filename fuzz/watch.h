@@ -31,6 +31,7 @@ struct finding {
     enum verdict verdict;
     uint64_t key;
     struct key_state initial;
+    bool later; /* there were operations before, and `initial` is what they left */
     struct operation *operations; /* by start; owned; NULL: there is no finding */
     size_t count;
     uint64_t until_ns; /* as check_report's */

@@ -3,6 +3,7 @@
  * Everything here is a function of the state and the entry alone: no clock, no configuration, no
  * limit of this server. All memory is obtained before anything changes. */
 #include "base/check.h"
+#include "base/rules.h"
 #include "server/store_state.h"
 #include "server/value.h"
 
@@ -117,7 +118,8 @@ static int apply_mutation(struct mutation *mutation, struct outcome *outcome)
     struct session *session =
         entry->client == 0 ? NULL : session_find(&mutation->at->sessions, entry->client);
     CHECK(entry->item != NULL);
-    if (session != NULL && session->applied && entry->number <= session->number) {
+    if (session != NULL && session->applied && entry->number <= session->number &&
+        !RULE_BROKEN(S3)) {
         /* S3: the decision about duplicates falls here, on every replica. */
         if (entry->number == session->number)
             store_session_replay(store, entry->partition, session, outcome);

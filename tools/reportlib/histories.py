@@ -1,24 +1,41 @@
-"""The clients of tools/fuzz and its checker, as experiments use them."""
-import importlib.machinery
-import importlib.util
+"""Concurrent clients in workload mode and the checker of what they saw, as experiments use them."""
+import json
 import os
 import random
 import subprocess
+import sys
 import time
+import types
 
 import benchlib
 import replicationlib
 from benchlib import BenchError
 
 
+sys.path.insert(0, os.path.join(benchlib.ROOT, "tests", "lib"))
+import cluster  # noqa: E402
+import history  # noqa: E402
+from workload import Recorder  # noqa: E402
+
+CLIENTS, KEYS = 5, 5
+CHECKER = os.path.join(benchlib.ROOT, "build", "release", "tests", "check-history")
+
+
 def load_fuzz(programs):
-    """tools/fuzz as a module, its clients being those of `programs`."""
-    path = os.path.join(benchlib.ROOT, "tools", "fuzz")
-    loader = importlib.machinery.SourceFileLoader("cairn_fuzz", path)
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("cairn_fuzz", loader))
-    loader.exec_module(module)
-    module.cluster.BIN = os.path.abspath(programs)
-    return module
+    """The parts that experiments take, the clients being those of `programs`."""
+    cluster.BIN = os.path.abspath(programs)
+    return types.SimpleNamespace(cluster=cluster, history=history, Recorder=Recorder, CLIENTS=CLIENTS,
+                                 KEYS=KEYS, CHECKER=CHECKER, write_history=write_history)
+
+
+def write_history(path, operations):
+    with open(path, "w", encoding="utf-8") as file:
+        for o in operations:
+            lost = o.result is history.UNKNOWN
+            file.write(json.dumps({
+                "process": o.process, "op": o.kind.lower(), "key": o.key, "value": o.value,
+                "result": None if lost else o.result, "start": o.start_ns,
+                "end": None if lost else o.end_ns}) + "\n")
 
 
 def remove_caches(fuzz):

@@ -20,7 +20,8 @@ static const struct {
     RULE(C2_LIVE),    RULE(C2_PENDING),    RULE(C2_REVOKING), RULE(C3_MUTATION),
     RULE(C3_GET),     RULE(C3_REPLAY),     RULE(C3_LOST),     RULE(C4),
     RULE(C5_ARRIVAL), RULE(C5_UNANSWERED), RULE(C5_PEERS),    RULE(C5_REUSE),
-    RULE(C6),         RULE(C6_SWITCH),     RULE(C7),
+    RULE(C6),         RULE(C6_SWITCH),     RULE(C7),          RULE(S3),
+    RULE(LOST_WRITE), RULE(EARLY_ANSWER),
 #undef RULE
 };
 
