@@ -9,6 +9,7 @@
 enum recovery_outcome {
     RECOVERY_KEPT,    /* every acknowledged write is there */
     RECOVERY_REFUSED, /* the start was refused, with a message */
+    RECOVERY_EARLY,   /* the same before anything was acknowledged: told by tries.c */
     RECOVERY_LOST,    /* an acknowledged write is not there, or something that nobody wrote is */
     RECOVERY_BROKE,   /* the process ended, or did not come to an end */
     RECOVERY_OUTCOMES,

@@ -50,10 +50,8 @@ struct worker {
 };
 
 static const char *const outcome_names[RECOVERY_OUTCOMES] = {
-    [RECOVERY_KEPT] = "kept",
-    [RECOVERY_REFUSED] = "refused",
-    [RECOVERY_LOST] = "lost",
-    [RECOVERY_BROKE] = "broke",
+    [RECOVERY_KEPT] = "kept", [RECOVERY_REFUSED] = "refused", [RECOVERY_EARLY] = "early",
+    [RECOVERY_LOST] = "lost", [RECOVERY_BROKE] = "broke",
 };
 static const char *const loss_names[DISK_LOSSES] = {
     [DISK_DROP] = "drop",
@@ -172,6 +170,8 @@ static uint64_t try_variant(struct worker *worker, uint64_t event, uint64_t numb
     task.number = number;
     task.starts = random_below(&random, TWICE_ONE_IN) == 0 ? 2 : 1;
     struct answer said = start_on_image(worker, &task);
+    if (said.outcome == RECOVERY_REFUSED && marks_acknowledged(task.marks, number) == 0)
+        said.outcome = RECOVERY_EARLY;
     worker->tally->outcomes[said.outcome]++;
     worker->tally->losses[loss_of(variant)]++;
     if (said.outcome != RECOVERY_KEPT)

@@ -24,6 +24,7 @@ class CrashImages(CairnTest):
         c = self.cluster(servers=servers, partitions=4, start=False, server_options=SERVER_OPTIONS)
         self.recording = Recording(c, self.temporary(), library, SEED, **options)
         self.recording.script(operations, rounds)
+        self.assertEqual([], self.recording.differences(), "the recorder missed something")
         return self.recording
 
     def images(self, **options):

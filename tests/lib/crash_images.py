@@ -4,6 +4,7 @@ were told, in one order; and what a power loss may leave, started as real proces
 The recorder is tests/lib/preload/disk_record.c, the program that tries the images tests/crash/main.c.
 """
 import collections
+import filecmp
 import json
 import mmap
 import os
@@ -61,6 +62,16 @@ class Marks:
 
 def value_of(tag, length):
     return (tag * (length // len(tag) + 1))[:length]
+
+
+def files_of(folder):
+    """{name: path}, but for the lock file of LMDB, which lives in memory."""
+    return {os.path.relpath(os.path.join(where, name), folder): os.path.join(where, name)
+            for where, _, names in os.walk(folder) for name in names if name != "lock.mdb"}
+
+
+def same(left, right):
+    return left is not None and right is not None and filecmp.cmp(left, right, shallow=False)
 
 
 class Client(threading.Thread):
@@ -232,10 +243,17 @@ class Recording:
         for client in self.clients:
             client.join()
         self.check()
+        wait_until(self.is_quiet, "nobody writes any more")
         self.cluster.crash_all()
         with open(self.marks_path, "w") as file:
             for marks in [*(client.marks for client in self.clients), self.ttl]:
                 file.writelines(" ".join(map(str, mark)) + "\n" for mark in marks.lines)
+
+    def is_quiet(self):
+        """A kill from here may fall between a change and its event, unless nobody changes anything."""
+        before = self.shared.number()
+        time.sleep(0.4)
+        return self.shared.number() == before
 
     def script(self, operations, rounds):
         """Load, with a kill or a clean stop of all servers behind each round; a key that expires."""
@@ -297,6 +315,26 @@ class Recording:
                     allowed.setdefault(key, [None]).append(value)
         return allowed
 
+    def write(self, number, variant):
+        """The images of all nodes, in a directory of their own."""
+        out = os.path.join(self.folder, "image")
+        os.mkdir(out)
+        done = run([tool("crash-images"), "--logs", self.logs, "--event", str(number), "--variant",
+                    str(variant), "--seed", str(self.seed), "--write", out])
+        assert done.code == 0, done
+        return out
+
+    def differences(self):
+        """Files that are not what the events say that they are: the recorder missed something. To be
+        asked at the end, before anything else was started."""
+        out, wrong = self.write(self.events(), 1), []
+        for node in self.cluster.nodes:
+            here, there = files_of(node.data), files_of(os.path.join(out, node.name))
+            wrong += [f"{node.name}/{name}" for name in sorted(here.keys() | there.keys())
+                      if not same(here.get(name), there.get(name))]
+        shutil.rmtree(out)
+        return wrong
+
     def start_real(self, number, variant):
         """All nodes as real processes on what a power loss of all of them left behind the event; all
         keys are read. Returns what is wrong, or None."""
@@ -304,11 +342,7 @@ class Recording:
         for node in cluster.nodes:
             shutil.rmtree(node.data, ignore_errors=True)
             node.environment = {}
-        out = os.path.join(self.folder, "image")
-        os.mkdir(out)
-        done = run([tool("crash-images"), "--logs", self.logs, "--event", str(number), "--variant",
-                    str(variant), "--seed", str(self.seed), "--write", out])
-        assert done.code == 0, done
+        out = self.write(number, variant)
         for name in os.listdir(out):
             os.rename(os.path.join(out, name), os.path.join(cluster.folder, name))
         os.rmdir(out)
