@@ -112,6 +112,27 @@ static void print_partition(const json_t *partition)
     putchar('\n');
 }
 
+/* Only of servers that have found any. */
+static void print_damage(const json_t *servers)
+{
+    size_t index;
+    json_t *server;
+
+    json_array_foreach(servers, index, server)
+    {
+        const json_t *scrub = json_object_get(server, "scrub");
+
+        if (number(scrub, "bad_values") + number(scrub, "stepped_aside") > 0) {
+            printf("server %" JSON_INTEGER_FORMAT ": %" JSON_INTEGER_FORMAT
+                   " bad values found, %" JSON_INTEGER_FORMAT " repaired, %" JSON_INTEGER_FORMAT
+                   " not; %" JSON_INTEGER_FORMAT " copies installed anew\n",
+                   number(server, "id"), number(scrub, "bad_values"), number(scrub, "repaired"),
+                   number(scrub, "waiting") + number(scrub, "unrepaired"),
+                   number(scrub, "stepped_aside"));
+        }
+    }
+}
+
 static void print_tables(const json_t *status)
 {
     const json_t *servers = json_object_get(status, "servers");
@@ -130,6 +151,7 @@ static void print_tables(const json_t *status)
     {
         print_server(item);
     }
+    print_damage(servers);
     if (json_array_size(partitions) == 0) {
         puts("\nThe partitions are not placed yet: not all servers have registered.");
         return;

@@ -7,7 +7,9 @@
  *       "silent_ms", "store", "incarnation", "draining", "copies", "primaries", and if it answered:
  *       "uptime_ms", "operations": {"put", "get", "swap", "delete", "scan"}, "log_bytes",
  *       "log_syncs", "memtable_bytes", "store_bytes", "disk_free_bytes", "checkpoints",
- *       "checksum_errors", "read_only"; else "error"}],
+ *       "checksum_errors", "read_only", "scrub": {"running", "rate_bytes", "passes", "values",
+ *       "bytes", "bad_values", "repaired", "waiting", "unrepaired", "comparisons", "differences",
+ *       "stepped_aside"} (not from a server that knows no scrub); else "error"}],
  *    "partitions": [{"partition", "primary", "backups": [id], "members": [id], "learners": [id],
  *       "epoch", "state": "ok"|"starting"|"waiting"|"unreachable", "copies": members,
  *       "wanted", "lag", and if the primary answered: "role", "last_index", "commit_index",
@@ -184,6 +186,32 @@ static void on_server(void *context, int status, const void *result, const struc
     }
 }
 
+/* A server that knows no scrub says nothing of it. */
+static void on_scrub(void *context, int status, const void *result, const struct error *error)
+{
+    struct server_asked *asked = context;
+    const scrub_result *answer = result;
+
+    (void)error;
+    (*asked->pending)--;
+    if (status == CAIRN_OK && answer->status == SERVER_OK) {
+        asked->server->scrub = answer->scrub_result_u.report;
+        asked->server->scrub.partitions.partitions_val = NULL;
+        asked->server->scrub.partitions.partitions_len = 0;
+        asked->server->scrub_answered = true;
+    }
+}
+
+static void ask_scrub(struct server_asked *asked, uint64_t cluster, uint64_t deadline_ms)
+{
+    const scrub_args args = {.cluster = cluster, .kind = SCRUB_LOOK};
+
+    if (rpc_client_call(asked->rpc, &program_server, SERVER_SCRUB, &args, call_limit(deadline_ms),
+                        on_scrub, asked, NULL) == CAIRN_OK) {
+        (*asked->pending)++;
+    }
+}
+
 /* With connections of their own: the report may name servers that the handle's map does not. */
 static int ask_servers(cairn_t *db, struct status_report *report, uint64_t deadline_ms)
 {
@@ -208,6 +236,7 @@ static int ask_servers(cairn_t *db, struct status_report *report, uint64_t deadl
                                    call_limit(deadline_ms), on_server, &asked[i],
                                    NULL) == CAIRN_OK) {
             pending++;
+            ask_scrub(&asked[i], report->cluster, deadline_ms);
         }
     }
     while (pending > 0) {

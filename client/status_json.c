@@ -38,6 +38,18 @@ static json_t *answered_json(const server_report *report)
                      report->read_only != 0);
 }
 
+static json_t *scrub_json(const scrub_report *scrub)
+{
+    return json_pack("{s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "running",
+                     scrub->running != 0, "rate_bytes", number(scrub->rate_bytes), "passes",
+                     number(scrub->passes), "values", number(scrub->values), "bytes",
+                     number(scrub->bytes), "bad_values", number(scrub->bad_values), "repaired",
+                     number(scrub->repaired), "waiting", number(scrub->waiting), "unrepaired",
+                     number(scrub->unrepaired), "comparisons", number(scrub->comparisons),
+                     "differences", number(scrub->differences), "stepped_aside",
+                     number(scrub->stepped_aside));
+}
+
 static const char *server_state_name(const struct status_server *server)
 {
     if (server->removed) {
@@ -61,6 +73,11 @@ static json_t *server_json(const struct status_server *server)
                        ? answered_json(&server->report)
                        : json_pack("{s:s%}", "error", server->error, strlen(server->error));
 
+    if (rest != NULL && server->answered && server->scrub_answered &&
+        json_object_set_new(rest, "scrub", scrub_json(&server->scrub)) != 0) {
+        json_decref(rest);
+        rest = NULL;
+    }
     if (json == NULL || rest == NULL || json_object_update(json, rest) != 0) {
         json_decref(json);
         json = NULL;

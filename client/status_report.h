@@ -23,8 +23,10 @@ struct status_server {
     bool draining, removed;
     uint32_t copy_count, primary_count;
     bool answered;
-    server_report report;          /* if it answered; its partitions belong to this struct */
-    copy_status *copies;           /* what the partitions' copies point into */
+    server_report report; /* if it answered; its partitions belong to this struct */
+    copy_status *copies;  /* what the partitions' copies point into */
+    bool scrub_answered;
+    scrub_report scrub;            /* if so; without partitions */
     char error[ERROR_MESSAGE_MAX]; /* else */
 };
 

@@ -226,6 +226,10 @@ static bool submit(struct node *node, struct rpc_call *call, struct partition *p
                                           .message = "the partition's session table is full"};
         return false;
     }
+    /* W8: an entry about a value that no copy can read would have all of them step aside. */
+    if (verdict == SESSION_NEW &&
+        !requests_sound(node, partition, mutation->key->data, mutation->key->length, refusal))
+        return false;
     if (verdict == SESSION_NEW && !has_room(node, partition, mutation, refusal))
         return false;
     if (RULE_BROKEN(LOST_WRITE) && answer_early(node, call, partition, mutation))
@@ -255,7 +259,6 @@ static void mutate(struct node *node, struct rpc_call *call, const struct mutati
     if (mutation->client != 0 && mutation->number != 0 &&
         requests_route(node, mutation->cluster, mutation->key, &partition, &refusal) &&
         requests_accepts(node, partition, &refusal) &&
-        requests_sound(node, partition, mutation->key->data, mutation->key->length, &refusal) &&
         submit(node, call, partition, mutation, &refusal))
         return;
     requests_refuse(node, call, mutation->procedure, &refusal);

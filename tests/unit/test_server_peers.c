@@ -3,6 +3,7 @@
 #include "server/catch_up.h"
 #include "server/exchange.h"
 #include "server/peers.h"
+#include "server/scrub.h"
 #include "server/snapshot.h"
 #include "tests/unit/rpc_fixture.h"
 
@@ -103,6 +104,35 @@ bool exchange_is_behind(const struct node *node, uint32_t server)
     (void)node;
     (void)server;
     return script.behind;
+}
+
+/* Nobody looks for damage here (node->scrub is NULL). */
+void scrub_take_fetch(struct scrub *scrub, const fetch_args *args, fetch_result *result)
+{
+    (void)scrub;
+    (void)args;
+    (void)result;
+    fail();
+}
+
+void scrub_take_digest(struct scrub *scrub, const digest_args *args, uint64_t now_ms,
+                       digest_result *result)
+{
+    (void)scrub;
+    (void)args;
+    (void)now_ms;
+    (void)result;
+    fail();
+}
+
+void scrub_take_differs(struct scrub *scrub, const differs_args *args, uint64_t now_ms,
+                        differs_result *result)
+{
+    (void)scrub;
+    (void)args;
+    (void)now_ms;
+    (void)result;
+    fail();
 }
 
 int exchange_take_append(struct node *node, const append_args *args, uint64_t now_ms,
