@@ -173,8 +173,8 @@ unsigned fault_draw(struct random *random, const struct fault_plan *plan,
 {
     uint32_t kinds = plan->kinds;
     unsigned count = random_below(random, 3) == 0 && (kinds & (kinds - 1)) != 0 ? 2 : 1;
-    uint64_t hold_ms =
-        plan->hold_min_ms + random_below(random, plan->hold_max_ms - plan->hold_min_ms + 1);
+    /* Who is back before leases end is as much of a case as who is replaced. */
+    uint64_t hold_ms = draw_spread(random, plan->hold_min_ms, plan->hold_max_ms);
 
     CHECK(kinds != 0 && kinds < 1U << NEMESIS_KINDS);
     CHECK(plan->servers > 0 && plan->servers <= CLUSTER_SERVERS_MAX);

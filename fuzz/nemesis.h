@@ -62,7 +62,7 @@ struct nemesis_options {
     unsigned replicas;      /* 2, or 1 with one server; at most `servers` */
     unsigned partitions;    /* 8 */
     unsigned client_hosts;  /* 1; networks for clients, each to be cut off by itself; at most 8 */
-    uint64_t hold_min_ms;   /* 50; how long a fault lasts is drawn between the two */
+    uint64_t hold_min_ms;   /* 20; how long a fault lasts is drawn between the two */
     uint64_t hold_max_ms;   /* 1500 */
     uint64_t heal_limit_ms; /* 60000; to be whole again */
     const char *programs;   /* "bin": cairn-server, cairn-manager, cairn, cairn-nemesis.so */

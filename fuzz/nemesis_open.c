@@ -7,7 +7,7 @@
 
 #include "fuzz/nemesis_folder.h"
 
-enum { START_LIMIT_MS = 60000, HOLD_MIN_MS = 50, HOLD_MAX_MS = 1500, HEAL_LIMIT_MS = 60000 };
+enum { START_LIMIT_MS = 60000, HOLD_MIN_MS = 20, HOLD_MAX_MS = 1500, HEAL_LIMIT_MS = 60000 };
 
 static bool is_in(const struct nemesis_kinds *kinds, enum nemesis_kind kind)
 {
