@@ -5,6 +5,7 @@ import os
 import unittest
 
 from cluster import QUICK, CairnTest, timeout, wait_until
+from load import Load
 from store_edit import Store
 
 COUNT = 40
@@ -132,6 +133,17 @@ class Scrub(CairnTest):
         keys = list(self.values)
         return keys[0], next(key for key in keys
                              if self.c.partition_of(key) != self.c.partition_of(keys[0]))
+
+    @timeout(60)
+    def test_copies_are_compared_at_one_index_while_clients_write(self):
+        self.c = self.cluster(servers=3, partitions=4, replicas=3, times=QUICK)
+        load = Load(self, self.c, clients=6)
+        load.go_on("before")
+        for command in ("verify", "scrub", "verify"):
+            said = self.admin(command, 0)
+            self.assertEqual((4, 12, []), (said["equal"], said["copies"], said["differing"]), said)
+        load.go_on("and nobody was stopped by it")
+        load.verify()
 
     @timeout(60)
     def test_a_server_that_does_not_answer_is_told(self):
