@@ -112,6 +112,9 @@ $(OUT)/%.o: %.c Makefile | $(GEN_HEADERS)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
+# Numbers are taken inline.
+$(GEN)/proto/%_xdr.o: GEN_CFLAGS += -include proto/words.h
+
 $(GEN)/%.o: $(GEN)/%.c Makefile | $(GEN_HEADERS)
 	@mkdir -p $(@D)
 	$(CC) $(GEN_CFLAGS) -MMD -MP -c $< -o $@

@@ -102,8 +102,8 @@ bool cache_get(const struct cache *cache, const uint8_t *key, size_t length, uin
 bool cache_note(const struct cache *cache, uint64_t hash, uint32_t server, uint64_t now_ms,
                 struct cache_note *note);
 /* After the reply granted it under the note's session. `expires_ms` as in cache_copy. False:
- * refused, what was noted is over (C4), it is too large, the stripe is busy, or it would displace an
- * entry and is not worth it. */
+ * refused, what was noted is over (C4), it is too large, the stripe is busy, or it would displace
+ * an entry and is not worth it. */
 bool cache_fill(const struct cache *cache, const struct cache_note *note, const uint8_t *key,
                 size_t length, uint64_t hash, const uint8_t *value, size_t value_length,
                 uint64_t version, uint64_t expires_ms);

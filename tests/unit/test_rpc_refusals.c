@@ -93,7 +93,7 @@ static void unknown_and_unserved_procedures_are_unavailable(void **state)
 {
     struct fixture *fixture = *state;
     int fd = raw_connect(fixture->port);
-    SEND(fixture, fd, CALL40, 17, CALL, 2, CAIRN_SERVER, 1, 8, 0, 0, 0, 0);
+    SEND(fixture, fd, CALL40, 17, CALL, 2, CAIRN_SERVER, 1, 1000, 0, 0, 0, 0);
     EXPECT(fixture, fd, REPLY24, 17, REPLY, MSG_ACCEPTED, 0, 0, PROC_UNAVAIL);
     SEND(fixture, fd, CALL40, 18, CALL, 2, CAIRN_SERVER, 1, 0xffffffffU, 0, 0, 0, 0);
     EXPECT(fixture, fd, REPLY24, 18, REPLY, MSG_ACCEPTED, 0, 0, PROC_UNAVAIL);
