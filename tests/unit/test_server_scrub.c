@@ -63,7 +63,7 @@ static void a_digest_does_not_depend_on_where_the_state_lies(void **state)
         struct digest digest;
         fixture_init(&fixture);
         fixture_open(&fixture);
-        apply_all(&fixture, layer);
+        apply_all(&fixture, (enum layer)layer);
         struct digest_capture *before = capture_now(&fixture);
         put(&fixture, "k7", "what follows is of another index");
         delete_key(&fixture, "k8");
