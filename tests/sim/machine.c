@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "base/hash.h"
+#include "client/cache_internal.h"
 #include "tests/sim/sim.h"
 
 enum { CLUSTER = 1, OWNER = 1, BOOT = 1, PAGE = 4096 };
@@ -85,6 +86,16 @@ static void forget_bytes(struct sim *sim, const struct segment *segment)
     CHECK(madvise(memory_of(sim, segment), SIM_SEGMENT_BYTES, MADV_DONTNEED) == 0);
 }
 
+/* As a cache that other keys filled: their entries are void, but they are there. */
+static void crowd(const struct cache *cache)
+{
+    for (int class = 0; class < CACHE_CLASSES; class ++)
+        for (uint32_t set = 0; set < cache->geometry.classes[class].sets; set++)
+            for (uint32_t way = 0; way < CACHE_WAYS; way++)
+                atomic_store(&cache_tags_at(cache, class, set)->tags[way],
+                             cache_tag_of(UINT64_MAX - 8 * way));
+}
+
 static void lay_out(struct segment *segment)
 {
     static struct cache_hook hook = {.step = step};
@@ -99,6 +110,8 @@ static void lay_out(struct segment *segment)
     hook.context = sim;
     segment->cache.hook = &hook;
     cache_open_entries(&segment->cache);
+    if (sim->plan.crowded)
+        crowd(&segment->cache);
     segment->life++;
 }
 

@@ -84,6 +84,7 @@ static void draw_machines(struct sim *sim)
     plan->stop = sim_chance(sim, 0.3) ? 0 : 0.02 * random_unit(&sim->random);
     plan->stop_us = sim_chance(sim, 0.5) ? 300 * MS : 2500 * MS;
     plan->die = sim_chance(sim, 0.5) ? 0 : 0.02 * random_unit(&sim->random);
+    plan->crowded = sim_chance(sim, 0.5);
 }
 
 void plan_draw(struct sim *sim)

@@ -509,6 +509,7 @@ struct plan {
     uint32_t machines; /* 0: no caches */
     double stop, die;  /* at a step: stands still for a while; is killed within it */
     uint64_t stop_us;
+    bool crowded; /* no slot of a cache is free at first: a key gets in with its second miss */
     bool scripted;
 };
 

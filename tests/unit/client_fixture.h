@@ -364,9 +364,10 @@ static inline void fake_on_retire(void *context, struct rpc_call *call, const vo
     pthread_mutex_unlock(&server->fake->mutex);
 }
 
+/* Like a server of a version that knew nothing of scrubs. */
 static const rpc_handler fake_server_handlers[] = {
-    NULL,           fake_on_get,  fake_on_put,    fake_on_swap,
-    fake_on_delete, fake_on_scan, fake_on_status, fake_on_retire,
+    NULL,         fake_on_get,    fake_on_put,    fake_on_swap, fake_on_delete,
+    fake_on_scan, fake_on_status, fake_on_retire, NULL,
 };
 
 /* --- the host's sessions ------------------------------------------------------------------------

@@ -215,27 +215,21 @@ static void random_bytes_never_crash(void **state)
     }
 }
 
-/* A reader ignores fields that it does not know, as far as its scratch memory bears them. */
+/* A reader ignores fields that it does not know, however many they are. */
 static void unknown_fields_are_ignored(void **state)
 {
-    (void)state;
-    uint32_t length;
+    enum { MANY = 100000 };
     struct entry *entry = full_entry(), *again;
+    uint32_t length;
     uint8_t *bytes = pack(entry, &length);
-    uint8_t *more = malloc(length + 3 * 16);
+    uint8_t *more = malloc(length + 3 * MANY);
+    (void)state;
     memcpy(more, bytes, length);
-    for (size_t i = 0; i < 16; i++)
+    for (size_t i = 0; i < MANY; i++)
         memcpy(more + length + 3 * i, "\xf8\x07\x01", 3); /* field 127, varint 1 */
-    assert_int_equal(entry_unpack(more, length + 3 * 16, &again, NULL), CAIRN_OK);
+    assert_int_equal(entry_unpack(more, length + 3 * MANY, &again, NULL), CAIRN_OK);
     assert_same(entry, again);
     entry_free(again);
-    free(more);
-    /* So many that the scratch memory ends: refused, not crashed. */
-    more = malloc(length + 3 * 100000);
-    memcpy(more, bytes, length);
-    for (size_t i = 0; i < 100000; i++)
-        memcpy(more + length + 3 * i, "\xf8\x07\x01", 3);
-    assert_int_equal(entry_unpack(more, length + 3 * 100000, &again, NULL), CAIRN_ECORRUPT);
     free(more);
     free(bytes);
     entry_free(entry);
