@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "base/log.h"
 #include "rpc/server.h"
 #include "server/gather.h"
@@ -496,7 +497,10 @@ int driver_run(const struct driver_options *options, struct error *error)
     driver->services[1] = peers_service(&driver->peers);
     driver->services[2] = hosts_service(&driver->node);
     error->code = CAIRN_OK;
-    CHECK(uv_loop_init(&driver->loop) == 0);
+    if (!descriptors_left(DESCRIPTORS_OF_A_LOOP) || uv_loop_init(&driver->loop) != 0) {
+        free(driver);
+        return error_set(error, CAIRN_EIO, "event loop: cannot be made");
+    }
     open_handles(driver);
     if (start(driver, error) == CAIRN_OK)
         error->code = CAIRN_OK; /* what was missed and not needed is no reason to stop */
