@@ -267,8 +267,7 @@ static int names_sync(const char *directory, struct error *error)
     return directory_sync(parent, error);
 }
 
-static int open_in(const char *directory, uint64_t map_bytes, struct lmdb **result,
-                   struct error *error)
+int lmdb_open(const char *directory, uint64_t map_bytes, struct lmdb **result, struct error *error)
 {
     *result = NULL;
     struct lmdb *lmdb = calloc(1, sizeof(*lmdb));
@@ -301,69 +300,6 @@ static int open_in(const char *directory, uint64_t map_bytes, struct lmdb **resu
 bool lmdb_complete(const struct lmdb *lmdb)
 {
     return lmdb->complete;
-}
-
-/* --- a new one ----------------------------------------------------------------------------------
- */
-
-/* The names of what is made: the file, and LMDB's own lock. */
-struct new_names {
-    char directory[PATH_MAX], file[PATH_MAX], lock[PATH_MAX];
-};
-
-static int name_new(const char *directory, struct new_names *names, struct error *error)
-{
-    if (snprintf(names->directory, PATH_MAX, "%s/new", directory) >= PATH_MAX ||
-        snprintf(names->file, PATH_MAX, "%s/new/data.mdb", directory) >= PATH_MAX ||
-        snprintf(names->lock, PATH_MAX, "%s/new/lock.mdb", directory) >= PATH_MAX)
-        return error_set(error, CAIRN_EINVAL, "%s: path too long", directory);
-    return CAIRN_OK;
-}
-
-static int remove_new(const struct new_names *names, struct error *error)
-{
-    if ((unlink(names->file) != 0 && errno != ENOENT) ||
-        (unlink(names->lock) != 0 && errno != ENOENT) ||
-        (rmdir(names->directory) != 0 && errno != ENOENT))
-        return error_set(error, CAIRN_EIO, "%s: cannot remove: %s", names->directory,
-                         strerror(errno));
-    return CAIRN_OK;
-}
-
-/* W4: LMDB makes its file in several writes, and opens none that a power loss left between them. So
- * it is made in a directory of its own, with its tables, and moved when it is synced. */
-static int make_new(const char *directory, const char *path, uint64_t map_bytes,
-                    struct error *error)
-{
-    struct new_names names;
-    struct lmdb *lmdb = NULL;
-    int code = name_new(directory, &names, error);
-
-    if (code == CAIRN_OK)
-        code = remove_new(&names, error);
-    if (code == CAIRN_OK)
-        code = open_in(names.directory, map_bytes, &lmdb, error);
-    if (code != CAIRN_OK)
-        return code;
-    lmdb_close(lmdb);
-    if (rename(names.file, path) != 0)
-        return error_set(error, CAIRN_EIO, "%s: cannot rename: %s", names.file, strerror(errno));
-    return remove_new(&names, error);
-}
-
-int lmdb_open(const char *directory, uint64_t map_bytes, struct lmdb **lmdb, struct error *error)
-{
-    char path[PATH_MAX];
-    struct stat status;
-    int code;
-
-    *lmdb = NULL;
-    if (snprintf(path, sizeof path, "%s/data.mdb", directory) >= (int)sizeof path)
-        return error_set(error, CAIRN_EINVAL, "%s: path too long", directory);
-    code = directory_create(directory, error);
-    if (code == CAIRN_OK && stat(path, &status) != 0 && errno == ENOENT)
-        code = make_new(directory, path, map_bytes, error);
-    return code == CAIRN_OK ? open_in(directory, map_bytes, lmdb, error) : code;
 }
 
 void lmdb_close(struct lmdb *lmdb)
