@@ -205,9 +205,10 @@ polite() {
 # What valgrind adds to the sanitizers is bytes that were never written and reach the disk, the wire, the
 # shared memory or a branch. So not the benchmark's and the checker's programs, which keep nothing; nor the
 # tests that compute for long there, nor the one that kills its children, who leave valgrind no time to
-# report; nor those that count calls within time limits, which mean nothing at the lowest priority, nor what
-# bounds the descriptors, of which valgrind has its own. It looks at what is shipped: the optimized build, which is also the faster one. Leaks are found by
-# the sanitizers; here, what an exiting child still holds in a register would be called one.
+# report; nor those that count calls within time limits, which mean nothing at the lowest priority; nor the
+# one of descriptors, of which valgrind has its own. It looks at what is shipped: the optimized build, which
+# is also the faster one. Leaks are found by the sanitizers; here, what an exiting child still holds in a
+# register would be called one.
 LARGE="test_bench|fuzz_checker|server_kill|server_snapshot|server_model|server_memory|server_catch_up"
 LARGE="$LARGE|server_lease_model|server_exchange|manager_log|manager_placement|manager_journal"
 LARGE="$LARGE|manager_map|manager_service|wal_crash|wal_cursor|wal_damage|wal_failures"
