@@ -30,7 +30,7 @@ def run(options, space, progress):
         with hostcache.cache(options, store, space.folder) as name:
             for turn in range(ycsb.rounds(options)):
                 for workload in WORKLOADS:
-                    # What is measured is a cache that has been in use: a key is kept from its second miss.
+                    # What is measured is a cache that has been in use: keys that are read are there.
                     if turn == 0:
                         measure(options, store, name, workload, 1, 99)
                     for processes in PROCESSES:

@@ -13,7 +13,7 @@ from reportlib.stores import ALL, CAIRN, ETCD, LMDB, PAIR, SINGLE, Agent
 CLIENTS = [1, 10, 30]
 HOT_KEYS = 10_000                   # of cached reads
 BATCH = 100                         # cached reads between two looks at the clock
-PASSES = 4                          # over all keys: one is cached from its second miss on, or later
+PASSES = 4                          # over all keys: one is cached from its first or second miss on
 MANY = 5                            # times the keys, where a memtable has to fill: few are overwritten in it
 USER_BYTES = 16 + 100               # of a PUT
 LOADS_PER_SECOND = {CAIRN: 20_000, PAIR: 15_000, SINGLE: 20_000, ETCD: 4_000, LMDB: 4_000}  # to estimate
