@@ -98,13 +98,14 @@ struct area {
     size_t offset, bytes;
 };
 
-/* Of all the bytes of the segment, those that somebody looks at. */
-static struct area area_of(unsigned number)
+/* Of all the bytes of the segment, those that somebody looks at. An offset beyond what any area
+ * has says of which class of entries. */
+static struct area area_of(unsigned number, size_t offset)
 {
     const struct cache_geometry *geometry = &cache.geometry;
     const unsigned key = number / 16 % KEYS;
     const uint64_t hash = hash_of(keys[key]);
-    const int class = (int)(number % 16 % CACHE_CLASSES);
+    const int class = (int)((offset >> 16) % CACHE_CLASSES);
     const uint32_t set = cache_set_of(&cache, class, hash);
     const struct area areas[] = {
         {0, 64},
@@ -177,7 +178,7 @@ static bool patch(struct input *input)
         const unsigned where = input_u8(input);
         const size_t offset = (size_t)input_number(input, 3);
         const size_t wanted = (size_t)input_number(input, 2);
-        const struct area area = area_of(where & ~(unsigned)FORGE);
+        const struct area area = area_of(where & ~(unsigned)FORGE, offset);
         const size_t at = area.offset + offset % area.bytes;
         size_t length;
         const uint8_t *bytes = input_bytes(input, wanted, &length);
@@ -315,6 +316,7 @@ bool fuzz_seed(unsigned number, struct buffer *out)
         return false;
     put_patch(out, number == 0 ? 1 : number, 8 * (number / 4), "\1");
     put_patch(out, (16 * (number % KEYS) + 1 + number % 15) | (number % 2 * FORGE), 56, "\3\2");
-    put_patch(out, 16 * (number % KEYS) + 12 + number % 4, 8 * number, "garbage");
+    put_patch(out, 16 * (number % KEYS) + 12 + number % 4,
+              (number % CACHE_CLASSES << 16) + 8 * number, "garbage");
     return true;
 }
