@@ -12,6 +12,7 @@ struct part {
     uint64_t first_lsn, born_lsn; /* of the header; 0 unless born in recovery */
     uint64_t limit_lsn;           /* a later segment supersedes records from here on */
     uint64_t first_live;          /* LSN of the first record read from it; 0: none */
+    uint64_t end_offset;          /* behind the last one */
 };
 
 struct recovery {
@@ -28,7 +29,6 @@ struct recovery {
     bool started;
     uint64_t last_lsn;
     size_t end_part;
-    uint64_t end_offset;
     /* All records up to it were synced, say records and headers (W3). */
     uint64_t marked_lsn;
     /* No unmarked record lies before this place. */

@@ -74,7 +74,7 @@ static int read_records(struct recovery *recovery, size_t index)
     struct part *part = &recovery->parts[index];
     uint64_t offset = WAL_BLOCK_BYTES;
     recovery->end_part = index;
-    recovery->end_offset = offset;
+    part->end_offset = offset;
     recovery->report.segments++;
     while (!recovery->started || recovery->last_lsn + 1 < part->limit_lsn) {
         struct record_header header;
@@ -95,15 +95,15 @@ static int read_records(struct recovery *recovery, size_t index)
         if (rc != 0)
             return rc;
         offset += record_bytes(header.length);
-        recovery->end_offset = offset;
+        part->end_offset = offset;
     }
     return 0;
 }
 
 static int damaged_at_end(struct recovery *recovery, const char *what)
 {
-    return recovery_damaged(recovery, recovery->parts[recovery->end_part].sequence,
-                            recovery->end_offset, what);
+    const struct part *end = &recovery->parts[recovery->end_part];
+    return recovery_damaged(recovery, end->sequence, end->end_offset, what);
 }
 
 /* True if the part begins with the record that comes next. */
@@ -223,7 +223,8 @@ int recovery_read(struct recovery *recovery)
         return damaged_at_end(recovery, "a synced record fails its check");
     rc = open_part(recovery, recovery->end_part);
     if (rc == 0)
-        rc = scan_part(recovery, &recovery->parts[recovery->end_part], recovery->end_offset);
+        rc = scan_part(recovery, &recovery->parts[recovery->end_part],
+                       recovery->parts[recovery->end_part].end_offset);
     for (size_t i = stopped; rc == 0 && i < recovery->count; i++) {
         if (recovery->parts[i].first_lsn != 0)
             return damaged_at_end(recovery, "records are missing up to the next segment");
@@ -234,20 +235,21 @@ int recovery_read(struct recovery *recovery)
     return rc;
 }
 
+/* Just what was visited: behind that may lie records that went on from another end. */
 static int copy_part(struct recovery *recovery, size_t index, uint64_t offset, uint64_t id,
                      struct buffer *records)
 {
     const struct part *part = &recovery->parts[index];
-    uint64_t end = index == recovery->end_part ? recovery->end_offset : part->size;
-    while (offset < end) {
+    while (offset < part->end_offset) {
         struct record_header header;
         enum record_result result;
         const uint8_t *bytes;
         int rc = reader_record(&recovery->reader, offset, part->id, &result, &header, &bytes);
         if (rc != 0)
             return recovery_failed(recovery, part->sequence, rc);
-        if (result != RECORD_GOOD || header.lsn >= part->limit_lsn)
-            break;
+        if (result != RECORD_GOOD)
+            return recovery_damaged(recovery, part->sequence, offset,
+                                    "a record that was good fails its check now");
         uint64_t size = record_bytes(header.length);
         offset += size;
         if (header.kind == WAL_KIND_MARK || header.lsn <= recovery->marked_lsn)
