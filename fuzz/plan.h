@@ -25,8 +25,9 @@ enum {
     PLAN_VALUE_SHORT = 40,     /* bytes of a value that was not asked to be longer */
 };
 
-/* A value that no call of the run writes. */
-#define PLAN_VALUE_FOREIGN UINT64_MAX
+/* A value that no call of the run writes. An answer that shows it is looked at like any other: it
+ * is not OPERATION_NO_RESULT. */
+#define PLAN_VALUE_FOREIGN (UINT64_MAX - 1)
 
 enum call_kind { CALL_GET, CALL_PUT, CALL_PUT_IF, CALL_SWAP, CALL_DELETE, CALL_SCAN };
 

@@ -1,10 +1,13 @@
 /* Writes calls as lines of JSON. All texts are of our own making, or were made printable. */
 #include "fuzz/recorder.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+
+static_assert(PLAN_VALUE_FOREIGN != OPERATION_NO_RESULT, "a damaged value is looked at");
 
 int recorder_open(struct recorder *recorder, const struct plan *plan, const char *path,
                   struct error *error)

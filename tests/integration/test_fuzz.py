@@ -16,7 +16,8 @@ from cluster import ROOT, CairnTest, free_port, program, run, segments, timeout,
 FUZZ = program("cairn-fuzz")
 
 # A store in workload mode: one file for all clients, locked for each call. With "stale" it answers
-# some GETs with the value before; with "chatty" it says something that is no answer.
+# some GETs with the value before; with "mangled" some with a value that nobody wrote; with "chatty" it
+# says something that is no answer.
 STORE = r"""
 import fcntl, json, sys
 path, fault = sys.argv[1:3]
@@ -43,6 +44,8 @@ for line in sys.stdin:
         if verb == "GET":
             stale = fault == "stale" and calls % 20 == 0 and key in before
             answer = (before[key] if stale else old) or "null"
+            if fault == "mangled" and calls % 20 == 0 and old:
+                answer += "#"
         else:
             answer = (old or "null") if verb == "SWAP" else "found" if old else "not_found"
             before[key] = old
@@ -129,6 +132,13 @@ class Fuzz(CairnTest):
         self.assertLessEqual(len(shown), 6, bad)
         checked = run([tool("check-history"), self.path("h")])
         self.assertEqual(1, checked.code, checked)
+
+    @timeout(60)
+    def test_a_value_that_nobody_wrote_is_shown_as_it_was(self):
+        bad = self.fuzz("--client", self.store("mangled"), "--clients", "3", "--operations", "400")
+        self.assertEqual(1, bad.code, bad)
+        self.assertIn("a value was seen that", bad.text)
+        self.assertRegex(bad.text, r"(?m)^> process .* get .*#")
 
     @timeout(60)
     def test_an_answer_that_is_none_fails(self):
