@@ -14,8 +14,7 @@ static _Noreturn void unknown(const struct event *event, const char *what)
     abort();
 }
 
-/* Room for one more element in an array. */
-static void grow(void **array, size_t count, size_t *capacity, size_t element)
+void disk_grow(void **array, size_t count, size_t *capacity, size_t element)
 {
     if (count < *capacity)
         return;
@@ -39,7 +38,7 @@ static struct disk_object *create(struct disk *disk, uint64_t inode, bool direct
     object->inode = inode;
     object->directory = directory;
     void *objects = disk->objects;
-    grow(&objects, disk->count, &disk->capacity, sizeof *disk->objects);
+    disk_grow(&objects, disk->count, &disk->capacity, sizeof *disk->objects);
     disk->objects = objects;
     disk->objects[disk->count++] = object;
     return object;
@@ -57,17 +56,22 @@ static void copy_name(const struct event *event, char to[DISK_NAME_LIMIT], const
     to[length] = '\0';
 }
 
-static void change_name(struct disk *disk, const struct event *event, struct disk_object *object)
+static void add_name(struct disk_object *directory, const struct disk_name *change)
 {
-    struct disk_object *parent = find(disk, event, event->head.parent);
-    void *names = parent->names;
-    grow(&names, parent->name_count, &parent->name_capacity, sizeof *parent->names);
-    parent->names = names;
-    struct disk_name *change = &parent->names[parent->name_count++];
-    *change = (struct disk_name){
+    void *names = directory->names;
+    disk_grow(&names, directory->name_count, &directory->name_capacity, sizeof *directory->names);
+    directory->names = names;
+    directory->names[directory->name_count++] = *change;
+}
+
+static void change_name(const struct disk *disk, const struct event *event,
+                        struct disk_object *object)
+{
+    struct disk_name change = {
         .number = event->head.number, .kind = event->head.kind, .object = object};
-    copy_name(event, change->name, event->name, event->head.name_length);
-    copy_name(event, change->name2, event->name2, event->head.name2_length);
+    copy_name(event, change.name, event->name, event->head.name_length);
+    copy_name(event, change.name2, event->name2, event->head.name2_length);
+    add_name(find(disk, event, event->head.parent), &change);
 }
 
 static size_t entry_of(const struct disk_name *entries, size_t count, const char *name)
@@ -101,20 +105,55 @@ void disk_rename(struct disk_name **entries, size_t *count, size_t *capacity,
         return;
     entry.kind = EVENT_CREATE;
     void *array = *entries;
-    grow(&array, *count, capacity, sizeof entry);
+    disk_grow(&array, *count, capacity, sizeof entry);
     *entries = array;
     (*entries)[(*count)++] = entry;
 }
 
+/* What has the name as far as programs see, lost or not after a power loss. */
+static struct disk_object *object_named(const struct disk_object *directory, const char *name)
+{
+    struct disk_name *entries = NULL;
+    size_t count = 0, capacity = 0;
+    for (size_t i = 0; i < directory->entry_count; i++)
+        disk_rename(&entries, &count, &capacity, &directory->entries[i]);
+    for (size_t i = 0; i < directory->name_count; i++)
+        disk_rename(&entries, &count, &capacity, &directory->names[i]);
+    size_t i = entry_of(entries, count, name);
+    struct disk_object *object = i < count ? entries[i].object : NULL;
+    free(entries);
+    return object;
+}
+
+/* A rename from one directory into another is a change of each. */
+static void move_name(const struct disk *disk, const struct event *event)
+{
+    struct disk_object *from = find(disk, event, event->head.parent);
+    struct disk_object *to = find(disk, event, event->head.parent2);
+    struct disk_name gone = {.number = event->head.number, .kind = EVENT_UNLINK, .moved_to = to};
+    struct disk_name come = {.number = event->head.number, .kind = EVENT_CREATE};
+    copy_name(event, gone.name, event->name, event->head.name_length);
+    copy_name(event, come.name, event->name2, event->head.name2_length);
+    come.object = object_named(from, gone.name);
+    if (come.object == NULL)
+        unknown(event, "there is no such name");
+    add_name(from, &gone);
+    add_name(to, &come);
+}
+
+/* A change leaves the list before its name's new place is synced, which may lead back here. */
 static void sync_names(struct disk_object *directory, uint64_t since)
 {
-    size_t done = 0;
-    while (done < directory->name_count && directory->names[done].number <= since)
+    while (directory->name_count > 0 && directory->names[0].number <= since) {
+        struct disk_name change = directory->names[0];
+        directory->name_count--;
+        memmove(directory->names, directory->names + 1,
+                directory->name_count * sizeof *directory->names);
         disk_rename(&directory->entries, &directory->entry_count, &directory->entry_capacity,
-                    &directory->names[done++]);
-    directory->name_count -= done;
-    memmove(directory->names, directory->names + done,
-            directory->name_count * sizeof *directory->names);
+                    &change);
+        if (change.moved_to != NULL)
+            sync_names(change.moved_to, change.number);
+    }
 }
 
 /* --- content -----------------------------------------------------------------------------------
@@ -193,7 +232,7 @@ static void sync_write(struct disk_object *file, const struct event *event)
 static void change_file(struct disk_object *file, const struct event *event)
 {
     void *changes = file->changes;
-    grow(&changes, file->change_count, &file->change_capacity, sizeof *file->changes);
+    disk_grow(&changes, file->change_count, &file->change_capacity, sizeof *file->changes);
     file->changes = changes;
     file->changes[file->change_count++] = (struct disk_change){
         .number = event->head.number,
@@ -271,6 +310,11 @@ void disk_apply(struct disk *disk, const struct event *event)
         change_name(disk, event, create(disk, head->object, head->kind == EVENT_MKDIR));
         break;
     case EVENT_RENAME:
+        if (head->parent2 != head->parent) {
+            move_name(disk, event);
+            break;
+        }
+        /* fall through */
     case EVENT_UNLINK:
         change_name(disk, event, NULL);
         break;

@@ -9,6 +9,10 @@
  * - of a directory's changes since its last sync, those up to any one of them: file systems log
  *   them in order. Directories do not wait for one another, nor for the files in them; a file's
  *   sync does not make its name durable;
+ * - of a rename from one directory into another, the old name, the new one, or both. Never neither:
+ *   file systems with a journal log it as one change of both, those without write the new name
+ *   first. So a sync of the directory that it left makes the new name durable too, a sync of the
+ *   other one does not make the old name go away;
  * - a file's size grows with what of it was kept; setting it is a change like others. */
 #ifndef CAIRN_TESTS_CRASH_DISK_H
 #define CAIRN_TESTS_CRASH_DISK_H
@@ -34,6 +38,7 @@ struct disk_name {
     enum event_kind kind; /* CREATE, MKDIR, RENAME, UNLINK; of durable ones CREATE */
     char name[DISK_NAME_LIMIT], name2[DISK_NAME_LIMIT];
     struct disk_object *object;
+    struct disk_object *moved_to; /* UNLINK by a rename: the directory that has it now, else NULL */
 };
 
 struct disk_object {
@@ -84,7 +89,9 @@ enum disk_loss {
 uint64_t disk_image(const struct disk *disk, const char *top, enum disk_loss loss,
                     struct random *random, const char *out);
 
-/* Applies a change to the directory's list of entries. */
+/* Room for one more element in an array. */
+void disk_grow(void **array, size_t count, size_t *capacity, size_t element);
+/* Applies a change to a directory's list of entries. */
 void disk_rename(struct disk_name **entries, size_t *count, size_t *capacity,
                  const struct disk_name *change);
 

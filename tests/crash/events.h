@@ -22,8 +22,8 @@ enum event_kind {
     EVENT_SIZE,       /* the file's size becomes length */
     EVENT_SYNC,       /* what object, a file or directory, was up to event `since` is durable */
     EVENT_SYNC_WRITE, /* the write that was event `since` is durable (O_DSYNC) */
-    EVENT_RENAME,     /* name becomes name2 within parent */
-    EVENT_UNLINK,     /* name leaves parent */
+    EVENT_RENAME,     /* name of parent becomes name2 of parent2, which may be the same */
+    EVENT_UNLINK,     /* name, of a file or directory, leaves parent */
     EVENT_KINDS,
 };
 
@@ -32,12 +32,12 @@ struct event_head {
     uint16_t kind, slot;
     uint64_t number; /* from 1; taken when the call was done */
     uint64_t since;
-    uint64_t object, parent;
+    uint64_t object, parent, parent2;
     uint64_t offset, length;
     uint32_t name_length, name2_length; /* without an end */
     uint64_t data_length;
 };
-static_assert(sizeof(struct event_head) == 72, "no padding");
+static_assert(sizeof(struct event_head) == 80, "no padding");
 
 /* The memory that recorders and the driver share. The counter is the number of the last event: who
  * reads it after an answer has come knows that all that the answer stands on is not above it. */

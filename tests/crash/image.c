@@ -19,6 +19,22 @@ struct image {
     uint64_t chance; /* SCATTER: of 8, how likely a change is kept */
     uint64_t digest; /* of all choices */
     const char *top;
+    struct kept_names *directories; /* all that may be there */
+    size_t directory_count, directory_capacity;
+    struct written_file *files;
+    size_t file_count, file_capacity;
+};
+
+/* How many of a directory's changes are kept. */
+struct kept_names {
+    const struct disk_object *directory;
+    size_t count;
+};
+
+/* A file under the name that it got first; it may have two. */
+struct written_file {
+    const struct disk_object *file;
+    char *path;
 };
 
 static _Noreturn void cannot(const char *what, const char *path)
@@ -57,28 +73,74 @@ static enum fate fate_of(struct image *image, uint64_t number)
     }
 }
 
-/* How many of a directory's changes are kept. */
-static size_t names_kept(struct image *image, const struct disk_object *directory)
+static size_t choose_names(const struct image *image, const struct disk_object *directory)
 {
     size_t count = 0;
     switch (image->loss) {
     case DISK_KEEP:
-        count = directory->name_count;
-        break;
+        return directory->name_count;
     case DISK_PREFIX:
         while (count < directory->name_count && directory->names[count].number <= image->cut)
             count++;
-        break;
+        return count;
     case DISK_SCATTER:
-        count = (size_t)random_below(image->random, directory->name_count + 1);
-        break;
+        return (size_t)random_below(image->random, directory->name_count + 1);
     case DISK_DROP:
     case DISK_LOSSES:
     default:
-        break;
+        return 0;
     }
-    note(image, count + 1);
-    return count;
+}
+
+static struct kept_names *kept_of(const struct image *image, const struct disk_object *directory)
+{
+    for (size_t i = 0; i < image->directory_count; i++)
+        if (image->directories[i].directory == directory)
+            return &image->directories[i];
+    return NULL;
+}
+
+/* For the directory and all below it, whatever name of them will be there. */
+static void choose_directory(struct image *image, const struct disk_object *directory)
+{
+    if (!directory->directory || kept_of(image, directory) != NULL)
+        return;
+    void *directories = image->directories;
+    disk_grow(&directories, image->directory_count, &image->directory_capacity,
+              sizeof *image->directories);
+    image->directories = directories;
+    image->directories[image->directory_count++] =
+        (struct kept_names){.directory = directory, .count = choose_names(image, directory)};
+    for (size_t i = 0; i < directory->entry_count; i++)
+        choose_directory(image, directory->entries[i].object);
+    for (size_t i = 0; i < directory->name_count; i++)
+        if (directory->names[i].object != NULL)
+            choose_directory(image, directory->names[i].object);
+}
+
+/* Has `change`, a name gone elsewhere, arrive there. True if it would not have. */
+static bool arrive(const struct image *image, const struct disk_name *change)
+{
+    struct kept_names *to = change->moved_to == NULL ? NULL : kept_of(image, change->moved_to);
+    size_t needed = 0;
+    while (to != NULL && needed < to->directory->name_count &&
+           to->directory->names[needed].number <= change->number)
+        needed++;
+    if (to == NULL || to->count >= needed)
+        return false;
+    to->count = needed;
+    return true;
+}
+
+/* A name that left a directory is where it went, so more is kept there. */
+static void keep_moved(const struct image *image)
+{
+    for (bool more = true; more;) {
+        more = false;
+        for (size_t i = 0; i < image->directory_count; i++)
+            for (size_t j = 0; j < image->directories[i].count; j++)
+                more |= arrive(image, &image->directories[i].directory->names[j]);
+    }
 }
 
 /* The cut is one of all pending changes below the object. */
@@ -277,6 +339,23 @@ static void put_file(struct image *image, const struct disk_object *file, const 
     close(fd);
 }
 
+static void put_name_of_file(struct image *image, const struct disk_object *file, const char *path)
+{
+    for (size_t i = 0; i < image->file_count; i++)
+        if (image->files[i].file == file) {
+            if (link(image->files[i].path, path) != 0)
+                cannot("link", path);
+            return;
+        }
+    void *files = image->files;
+    disk_grow(&files, image->file_count, &image->file_capacity, sizeof *image->files);
+    image->files = files;
+    struct written_file *written = &image->files[image->file_count++];
+    *written = (struct written_file){.file = file, .path = strdup(path)};
+    CHECK(written->path != NULL);
+    put_file(image, file, path);
+}
+
 /* --- directories -------------------------------------------------------------------------------
  */
 
@@ -288,7 +367,7 @@ static void put_entry(struct image *image, const struct disk_name *entry, const 
     char path[PATH_LIMIT];
     snprintf(path, sizeof path, "%s/%s", directory, entry->name);
     if (!entry->object->directory) {
-        put_file(image, entry->object, path);
+        put_name_of_file(image, entry->object, path);
         return;
     }
     if (mkdir(path, 0700) != 0)
@@ -303,8 +382,9 @@ static void put_directory(struct image *image, const struct disk_object *directo
     struct disk_name *entries = NULL;
     for (size_t i = 0; i < directory->entry_count; i++)
         disk_rename(&entries, &count, &capacity, &directory->entries[i]);
-    size_t kept = names_kept(image, directory);
-    for (size_t i = 0; i < kept; i++)
+    const struct kept_names *kept = kept_of(image, directory);
+    note(image, kept->count + 1);
+    for (size_t i = 0; i < kept->count; i++)
         disk_rename(&entries, &count, &capacity, &directory->names[i]);
     for (size_t i = 0; i < count; i++)
         if (image->top == NULL || strcmp(entries[i].name, image->top) == 0) {
@@ -325,6 +405,12 @@ uint64_t disk_image(const struct disk *disk, const char *top, enum disk_loss los
     image.chance = random_below(random, 9);
     if (loss == DISK_PREFIX)
         pick_cut_of(&image, disk->root);
+    choose_directory(&image, disk->root);
+    keep_moved(&image);
     put_directory(&image, disk->root, out);
+    for (size_t i = 0; i < image.file_count; i++)
+        free(image.files[i].path);
+    free(image.files);
+    free(image.directories);
     return image.digest;
 }

@@ -64,14 +64,18 @@ def value_of(tag, length):
     return (tag * (length // len(tag) + 1))[:length]
 
 
-def files_of(folder):
-    """{name: path}, but for the lock file of LMDB, which lives in memory."""
+def names_of(folder):
+    """{name: path} of files and directories, but for the lock file of LMDB, which lives in memory."""
     return {os.path.relpath(os.path.join(where, name), folder): os.path.join(where, name)
-            for where, _, names in os.walk(folder) for name in names if name != "lock.mdb"}
+            for where, folders, files in os.walk(folder) for name in folders + files if name != "lock.mdb"}
 
 
 def same(left, right):
-    return left is not None and right is not None and filecmp.cmp(left, right, shallow=False)
+    if left is None or right is None:
+        return False
+    if os.path.isdir(left) or os.path.isdir(right):
+        return os.path.isdir(left) and os.path.isdir(right)
+    return filecmp.cmp(left, right, shallow=False)
 
 
 class Client(threading.Thread):
@@ -325,11 +329,11 @@ class Recording:
         return out
 
     def differences(self):
-        """Files that are not what the events say that they are: the recorder missed something. To be
-        asked at the end, before anything else was started."""
+        """Files and directories that are not what the events say that they are: the recorder missed
+        something. To be asked at the end, before anything else was started."""
         out, wrong = self.write(self.events(), 1), []
         for node in self.cluster.nodes:
-            here, there = files_of(node.data), files_of(os.path.join(out, node.name))
+            here, there = names_of(node.data), names_of(os.path.join(out, node.name))
             wrong += [f"{node.name}/{name}" for name in sorted(here.keys() | there.keys())
                       if not same(here.get(name), there.get(name))]
         shutil.rmtree(out)

@@ -284,12 +284,13 @@ int rename(const char *from, const char *to)
     const char *name, *name2;
     int result;
 
-    if (!is_ours(from))
+    if (!is_ours(from) && !is_ours(to))
         return real(from, to);
+    if (!is_ours(from) || !is_ours(to))
+        give_up("renaming into or out of RECORD_ROOT is not recorded");
     begin();
     event.parent = parent_of(from, &name);
-    if (parent_of(to, &name2) != event.parent)
-        give_up("renaming across directories is not recorded");
+    event.parent2 = parent_of(to, &name2);
     result = real(from, to);
     if (result == 0)
         note(&event, name, name2, NULL);
@@ -297,9 +298,8 @@ int rename(const char *from, const char *to)
     return result;
 }
 
-int unlink(const char *path)
+static int unlink_with(int (*real)(const char *), const char *path)
 {
-    ORIGINAL(unlink);
     struct event_head event = {.kind = EVENT_UNLINK};
     const char *name;
     int result;
@@ -313,6 +313,20 @@ int unlink(const char *path)
         note(&event, name, NULL, NULL);
     end();
     return result;
+}
+
+int unlink(const char *path)
+{
+    ORIGINAL(unlink);
+
+    return unlink_with(real, path);
+}
+
+int rmdir(const char *path)
+{
+    ORIGINAL(rmdir);
+
+    return unlink_with(real, path);
 }
 
 /* --- content -----------------------------------------------------------------------------------
