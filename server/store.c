@@ -55,7 +55,9 @@ int store_open(const struct store_options *options, struct store **result, struc
         memtable_init(&store->partitions[i].live);
         session_table_init(&store->partitions[i].sessions);
     }
-    int code = lmdb_open(options->directory, store->options.map_bytes, &store->lmdb, error);
+    int code = lmdb_make(options->directory, store->options.map_bytes, error);
+    if (code == CAIRN_OK)
+        code = lmdb_open(options->directory, store->options.map_bytes, &store->lmdb, error);
     if (code == CAIRN_OK)
         code = store_load(store, options->directory, error);
     if (code == CAIRN_OK)

@@ -22,6 +22,9 @@ struct slice {
 
 struct lmdb;
 
+/* W4: makes an environment with its tables, unless there is one; clears what an interrupted call
+ * left. Errors as of lmdb_open. In store_lmdb_new.c. */
+int lmdb_make(const char *directory, uint64_t map_bytes, struct error *error);
 /* Opens or creates. CAIRN_EVERSION, CAIRN_ECORRUPT, CAIRN_ENOSPC, CAIRN_ENOMEM, CAIRN_EIO with a
  * message that names the file. Nothing in an existing one is changed. */
 int lmdb_open(const char *directory, uint64_t map_bytes, struct lmdb **lmdb, struct error *error);
