@@ -9,7 +9,6 @@
  * forges checksums. tests/unit/test_client_cache_garbage.c asks it. */
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/check.h"
 #include "base/error.h"
@@ -19,13 +18,21 @@
 #include "tests/fuzz/lib/fuzz.h"
 
 enum { BYTES = CACHE_BYTES_MIN, GUARD = CACHE_PAGE, CLUSTER = 77, OWNER = 3, BOOT = 5 };
-enum { SERVER = 2, KEYS = 6, NOTES = 64, FORGE = 0x80, MANAGERS = 9 };
+enum { SERVER = 2, KEYS = 6, NOTES = 64, FORGE = 0x80, MANAGERS = 9, PARTITIONS = 16 };
+enum { PATCHES = 256, CHECKED_RUNS = 512 };
 #define SESSION UINT64_C(0x1122334455667788)
 
 static const char *const keys[KEYS] = {"a", "key", "another key", "k3", "user{42}name", "k5"};
 static const size_t lengths[KEYS] = {0, 10, 200, 800, 2000, CACHE_VALUE_LIMIT};
 
+struct area {
+    size_t offset, bytes;
+};
+
 static uint8_t *memory; /* between two pages that nobody may touch */
+static uint8_t *unused; /* what it was before the first run */
+static struct area patched[PATCHES];
+static size_t patched_count;
 static struct cache cache;
 
 static uint64_t hash_of(const char *key)
@@ -70,33 +77,89 @@ static void fill_segment(void)
     cache_note_managers(&cache, MANAGERS, 1000);
 }
 
-/* A file that holds a used segment, mapped privately: dropping the pages undoes all changes. */
+/* A used segment, and a copy of it. */
 static void set_up(void)
 {
-    const int descriptor = memfd_create("segment", MFD_CLOEXEC);
-    uint8_t *room;
+    uint8_t *room = mmap(NULL, BYTES + 2 * GUARD, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-    CHECK(descriptor >= 0 && ftruncate(descriptor, BYTES) == 0);
-    memory = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
-    CHECK(memory != MAP_FAILED);
+    CHECK(room != MAP_FAILED);
+    memory = room + GUARD;
+    CHECK(mprotect(memory, BYTES, PROT_READ | PROT_WRITE) == 0);
     CHECK(cache_format(memory, BYTES, CLUSTER, OWNER, BOOT) == 0);
     CHECK(cache_attach(&cache, memory, BYTES, CLUSTER, OWNER, BOOT, NULL) == 0);
     fill_segment();
-    CHECK(munmap(memory, BYTES) == 0);
-    room = mmap(NULL, BYTES + 2 * GUARD, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    CHECK(room != MAP_FAILED);
-    memory =
-        mmap(room + GUARD, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, descriptor, 0);
-    CHECK(memory == room + GUARD && close(descriptor) == 0);
-    CHECK(cache_attach(&cache, memory, BYTES, CLUSTER, OWNER, BOOT, NULL) == 0);
+    unused = malloc(BYTES);
+    CHECK(unused != NULL);
+    memcpy(unused, memory, BYTES);
+}
+
+static struct area tags_of(unsigned key, int class)
+{
+    const uint32_t set = cache_set_of(&cache, class, hash_of(keys[key]));
+
+    return (struct area){(size_t)((uint8_t *)cache_tags_at(&cache, class, set) - cache.memory),
+                         sizeof(struct cache_tags)};
+}
+
+static struct area entries_of(unsigned key, int class)
+{
+    const uint32_t set = cache_set_of(&cache, class, hash_of(keys[key]));
+
+    return (struct area){(size_t)((uint8_t *)cache_entry_at(&cache, class, set, 0) - cache.memory),
+                         CACHE_WAYS * (size_t)cache.geometry.classes[class].slot_bytes};
+}
+
+static void restore(struct area area)
+{
+    memcpy(memory + area.offset, unused + area.offset, area.bytes);
+}
+
+/* What is used whatever was patched. */
+static void restore_used(void)
+{
+    const struct cache_geometry *geometry = &cache.geometry;
+
+    restore((struct area){0, offsetof(struct cache_fixed, counters)});
+    restore(
+        (struct area){offsetof(struct cache_fixed, hints), PARTITIONS * sizeof(struct cache_hint)});
+    restore((struct area){geometry->sketch, geometry->map - geometry->sketch});
+    restore((struct area){geometry->map, CACHE_LINE});
+    for (unsigned key = 0; key < KEYS; key++) {
+        restore((struct area){offsetof(struct cache_fixed, counters) +
+                                  bucket_of_hash(hash_of(keys[key])) * sizeof(cache_word),
+                              sizeof(cache_word)});
+        for (int class = 0; class < CACHE_CLASSES; class ++) {
+            restore(tags_of(key, class));
+            restore(entries_of(key, class));
+        }
+    }
+}
+
+/* As before it was patched and used. To copy all of it would take most of the time of a run, and is
+ * needed only where a stripe was patched: whoever finds it half changed clears all its slots. */
+static void undo(void)
+{
+    static unsigned runs;
+    const size_t stripes = offsetof(struct cache_fixed, stripes);
+    const size_t behind = offsetof(struct cache_fixed, sessions);
+    bool all = false;
+
+    for (; patched_count > 0; patched_count--) {
+        const struct area *area = &patched[patched_count - 1];
+
+        restore(*area);
+        all = all || (area->offset < behind && area->offset + area->bytes > stripes);
+    }
+    if (all)
+        restore((struct area){0, BYTES});
+    else
+        restore_used();
+    if (runs++ % CHECKED_RUNS == 0)
+        CHECK(memcmp(memory, unused, BYTES) == 0);
 }
 
 /* --- patches ------------------------------------------------------------------------------------
  */
-
-struct area {
-    size_t offset, bytes;
-};
 
 /* Of all the bytes of the segment, those that somebody looks at. An offset beyond what any area
  * has says of which class of entries. */
@@ -106,7 +169,6 @@ static struct area area_of(unsigned number, size_t offset)
     const unsigned key = number / 16 % KEYS;
     const uint64_t hash = hash_of(keys[key]);
     const int class = (int)((offset >> 16) % CACHE_CLASSES);
-    const uint32_t set = cache_set_of(&cache, class, hash);
     const struct area areas[] = {
         {0, 64},
         {offsetof(struct cache_fixed, live), 2 * CACHE_LINE},
@@ -117,18 +179,14 @@ static struct area area_of(unsigned number, size_t offset)
         {offsetof(struct cache_fixed, sessions), 4 * sizeof(struct cache_session_line)},
         {offsetof(struct cache_fixed, managers), 64 * sizeof(struct cache_managers_entry)},
         {offsetof(struct cache_fixed, counters) + bucket_of_hash(hash) * sizeof(cache_word), 8},
-        {offsetof(struct cache_fixed, hints), 16 * sizeof(struct cache_hint)},
+        {offsetof(struct cache_fixed, hints), PARTITIONS * sizeof(struct cache_hint)},
         {geometry->sketch, geometry->map - geometry->sketch},
         {geometry->map, geometry->map_limit},
     };
 
     if (number % 16 < sizeof areas / sizeof *areas)
         return areas[number % 16];
-    if (number % 2 == 0)
-        return (struct area){(size_t)((uint8_t *)cache_tags_at(&cache, class, set) - cache.memory),
-                             sizeof(struct cache_tags)};
-    return (struct area){(size_t)((uint8_t *)cache_entry_at(&cache, class, set, 0) - cache.memory),
-                         CACHE_WAYS * (size_t)geometry->classes[class].slot_bytes};
+    return number % 2 == 0 ? tags_of(key, class) : entries_of(key, class);
 }
 
 /* The entry's checksum, as long as its lengths stay within its slot. */
@@ -158,7 +216,7 @@ static void forge(void)
         cache_store(&fixed->sessions[i].check,
                     cache_mix(&cache, CACHE_OF_SESSION + i, cache_load(&fixed->sessions[i].session),
                               cache_load(&fixed->sessions[i].until_ms)));
-    for (uint32_t i = 0; i < 16; i++)
+    for (uint32_t i = 0; i < PARTITIONS; i++)
         cache_store(&fixed->hints[i].check,
                     cache_mix(&cache, CACHE_OF_HINT, cache_load(&fixed->hints[i].word), i));
     for (int class = 0; class < CACHE_CLASSES; class ++)
@@ -174,7 +232,7 @@ static bool patch(struct input *input)
 {
     bool forged = false, spared = true;
 
-    while (input->left > 0) {
+    while (input->left > 0 && patched_count < PATCHES) {
         const unsigned where = input_u8(input);
         const size_t offset = (size_t)input_number(input, 3);
         const size_t wanted = (size_t)input_number(input, 2);
@@ -187,6 +245,7 @@ static bool patch(struct input *input)
             length = BYTES - at;
         if (length > 0)
             memcpy(memory + at, bytes, length);
+        patched[patched_count++] = (struct area){at, length};
         forged = forged || (where & FORGE) != 0;
         spared = spared && at >= offsetof(struct cache_fixed, hint_count) &&
                  at + length <= cache.geometry.entries;
@@ -227,7 +286,7 @@ static void look(void)
     if (status == 0 && cluster_map_unpack(bytes, length, &map, NULL) == 0)
         cluster_map_free(&map);
     free(bytes);
-    for (uint32_t partition = 0; partition < 16; partition++)
+    for (uint32_t partition = 0; partition < PARTITIONS; partition++)
         (void)cache_hint_read(&cache, partition, &epoch, &server);
     (void)cache_managers_noted_ms(&cache, MANAGERS);
     (void)cache_is_live(&cache);
@@ -295,7 +354,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size % 32 == 0)
         count();
     work(spared);
-    CHECK(madvise(memory, BYTES, MADV_DONTNEED) == 0);
+    undo();
     return 0;
 }
 
