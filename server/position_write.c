@@ -22,11 +22,33 @@ static int position_find(struct lmdb_writer *writer, uint32_t partition,
     return code == CAIRN_OK ? position_decode(value.data, value.length, partition, position) : code;
 }
 
+/* A store of an older format becomes one of ours with the first record that a program of that
+ * format would take for damage: before that it can still be given back to it (W9). */
+static int format_raise(struct lmdb_writer *writer)
+{
+    struct stored_key key;
+    struct slice value;
+    uint32_t major, partitions;
+    uint8_t bytes[FORMAT_BYTES];
+    format_key(&key);
+    int code = lmdb_find(writer, LMDB_META, key_slice(&key), &value);
+    if (code == CAIRN_OK)
+        code = format_decode(value.data, value.length, &major, &partitions);
+    if (code != CAIRN_OK || major == STORE_FORMAT_MAJOR)
+        return code;
+    format_encode(bytes, partitions);
+    return lmdb_put(writer, LMDB_META, key_slice(&key), (struct slice){bytes, sizeof(bytes)},
+                    (struct slice){NULL, 0});
+}
+
 static int position_put(struct lmdb_writer *writer, uint32_t partition,
                         const struct store_position *position)
 {
     struct stored_key key;
     uint8_t bytes[POSITION_BYTES];
+    int code = format_raise(writer);
+    if (code != CAIRN_OK)
+        return code;
     position_key(&key, partition);
     position_encode(bytes, partition, position);
     return lmdb_put(writer, LMDB_META, key_slice(&key), (struct slice){bytes, sizeof(bytes)},

@@ -54,7 +54,7 @@ static int format_check(struct store *store, const char *directory, struct error
         return error_set(error, CAIRN_EVERSION,
                          "%s: store has format %u, this program knows up to %u", directory,
                          (unsigned)major, (unsigned)STORE_FORMAT_MAJOR);
-    if (major != STORE_FORMAT_MAJOR || !lmdb_complete(store->lmdb))
+    if (major < STORE_FORMAT_OLDEST || !lmdb_complete(store->lmdb))
         return error_set(error, CAIRN_ECORRUPT, "%s: its format or a table is damaged", directory);
     if (partitions != store->options.partitions)
         return error_set(error, CAIRN_ECONFLICT, "%s: store has %u partitions, the cluster has %u",

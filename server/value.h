@@ -9,6 +9,8 @@
  *   sessions  u16 partition, u64 client                    session record
  *   meta      "format"                                     u32 major, u32 minor, u32 partitions
  *             'p', u16 partition                           position record
+ *             'k', u16 partition                           u64 pairs, u64 sum of the hashes of
+ * their keys, u64 checksum of both
  *
  *   value record                      session record                    position record
  *    0  u8  format, 1                  0  u8  format, 1                  0  u64 history
@@ -22,7 +24,8 @@
  *                                     36  u64 checksum of key and 0..35
  *                                     44  the old value
  *
- * A position record of format 1.0 ends with its checksum at 40: never installed (W9).
+ * Format 2. A position record of format 1 ends with its checksum at 40: never installed (W9). The
+ * first position that is written raises the format.
  * The expiry table has exactly one row for each row of data whose expires_ms is not 0.
  * Checksums are XXH3-64 (see value_checksum). */
 #ifndef CAIRN_SERVER_VALUE_H
@@ -36,12 +39,14 @@
 #include "server/store.h"
 
 enum {
-    STORE_FORMAT_MAJOR = 1,
-    STORE_FORMAT_MINOR = 1,
+    STORE_FORMAT_MAJOR = 2,
+    STORE_FORMAT_MINOR = 0,
+    STORE_FORMAT_OLDEST = 1, /* major; still read */
     VALUE_HEADER_BYTES = 33,
     SESSION_HEADER_BYTES = 44,
     POSITION_BYTES = 64,
-    POSITION_BYTES_1_0 = 48, /* still read, never written */
+    POSITION_BYTES_1_0 = 48, /* of format 1: still read, never written */
+    KEYS_BYTES = 24,
     FORMAT_BYTES = 12,
     PREFIX_BYTES = 2,
     EXPIRY_PREFIX_BYTES = 10,
@@ -60,6 +65,7 @@ void expiry_key(struct stored_key *out, uint32_t partition, uint64_t expires_ms,
                 uint32_t key_length);
 void session_key(struct stored_key *out, uint32_t partition, uint64_t client);
 void position_key(struct stored_key *out, uint32_t partition);
+void keys_key(struct stored_key *out, uint32_t partition);
 void format_key(struct stored_key *out);
 
 /* W8: of the user key, the header's fields and the value. */
@@ -94,6 +100,16 @@ int position_decode(const uint8_t *bytes, size_t length, uint32_t partition,
 /* Raises the highest epoch seen (R2), which never falls; a newer history (R9) starts anew. True if
  * that changed something. */
 bool position_raise_seen(struct store_position *position, uint64_t history, uint64_t epoch);
+
+/* The keys of one partition's pairs: how many, and the sum of their hashes. That a key is gone no
+ * checksum of a row can tell; these can. */
+struct store_keys {
+    uint64_t rows, sum;
+};
+void store_keys_add(struct store_keys *keys, const uint8_t *key, size_t key_length);
+void store_keys_take(struct store_keys *keys, const uint8_t *key, size_t key_length);
+void keys_encode(uint8_t out[KEYS_BYTES], uint32_t partition, const struct store_keys *keys);
+int keys_decode(const uint8_t *bytes, size_t length, uint32_t partition, struct store_keys *keys);
 
 void format_encode(uint8_t out[FORMAT_BYTES], uint32_t partitions);
 int format_decode(const uint8_t *bytes, size_t length, uint32_t *major, uint32_t *partitions);

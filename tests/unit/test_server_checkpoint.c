@@ -241,6 +241,39 @@ static void a_newer_format_is_refused(void **state)
     assert_string_equal(get_text(fixture, "k"), "v");
 }
 
+static void get_format(MDB_txn *txn, MDB_dbi table, void *context)
+{
+    char name[] = "format";
+    MDB_val key = {6, name}, value;
+    assert_int_equal(mdb_get(txn, table, &key, &value), 0);
+    assert_int_equal(value.mv_size, FORMAT_BYTES);
+    memcpy(context, value.mv_data, FORMAT_BYTES);
+}
+
+/* W9: it stays what it was until something is written that its program could not read. */
+static void an_older_format_is_read_and_raised_by_the_first_checkpoint(void **state)
+{
+    struct fixture *fixture = *state;
+    uint8_t bytes[FORMAT_BYTES];
+    put(fixture, "k", "v");
+    store_checkpoint_now(fixture->store);
+    store_close(fixture->store);
+    format_encode(bytes, FIXTURE_PARTITIONS);
+    bytes[0] = STORE_FORMAT_OLDEST;
+    raw(fixture, "meta", put_format, bytes);
+    fixture_open(fixture);
+    fixture_reopen(fixture);
+    raw(fixture, "meta", get_format, bytes);
+    assert_int_equal(bytes[0], STORE_FORMAT_OLDEST);
+    assert_string_equal(get_text(fixture, "k"), "v");
+    put(fixture, "k", "w");
+    store_checkpoint_now(fixture->store);
+    raw(fixture, "meta", get_format, bytes);
+    assert_int_equal(bytes[0], STORE_FORMAT_MAJOR);
+    fixture_reopen(fixture);
+    assert_string_equal(get_text(fixture, "k"), "w");
+}
+
 static void another_number_of_partitions_is_refused(void **state)
 {
     struct fixture *fixture = *state;
@@ -757,6 +790,7 @@ int main(void)
         T(a_damaged_old_value_is_never_replayed),
         T(a_damaged_position_refuses_to_open),
         T(a_newer_format_is_refused),
+        T(an_older_format_is_read_and_raised_by_the_first_checkpoint),
         T(another_number_of_partitions_is_refused),
         T(a_cut_creation_is_completed),
         T(a_missing_table_is_refused),
