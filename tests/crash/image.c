@@ -383,6 +383,7 @@ static void put_directory(struct image *image, const struct disk_object *directo
     for (size_t i = 0; i < directory->entry_count; i++)
         disk_rename(&entries, &count, &capacity, &directory->entries[i]);
     const struct kept_names *kept = kept_of(image, directory);
+    CHECK(kept != NULL); /* choose_directory went the same ways */
     note(image, kept->count + 1);
     for (size_t i = 0; i < kept->count; i++)
         disk_rename(&entries, &count, &capacity, &directory->names[i]);
