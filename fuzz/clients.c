@@ -12,6 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fuzz/own_cache.h"
+
 /* Between all processes. */
 struct shared {
     _Atomic bool stop;
@@ -30,6 +32,7 @@ struct clients {
 
 struct client {
     const struct clients *clients;
+    const struct subject_place *place;
     uint32_t number;
     pthread_t thread;
 };
@@ -61,8 +64,7 @@ static void *run_client(void *context)
     struct lane *lane = &clients->shared->lanes[client->number];
     struct subject *subject = NULL;
     struct error error = {0};
-    int status =
-        subject_open(clients->options.place, clients->options.plan, lane, &subject, &error);
+    int status = subject_open(client->place, clients->options.plan, lane, &subject, &error);
     if (status == 0)
         status = make_calls(client, subject, lane, &error);
     lane_close(lane, status != 0 ? &error : NULL);
@@ -70,11 +72,26 @@ static void *run_client(void *context)
     return NULL;
 }
 
+/* Where this process finds the store: of several caches it uses one, as does what it starts. */
+static struct subject_place place_of(const struct clients_options *options, uint32_t process,
+                                     char name[OWN_CACHE_NAME_SIZE])
+{
+    struct subject_place place = *options->place;
+    if (place.caches > 0) {
+        own_cache_numbered(place.cache_name, process % place.caches, name);
+        place.cache_name = name;
+        setenv("CAIRN_CACHE_NAME", name, 1);
+    }
+    return place;
+}
+
 /* Clients [first, end), of which the first runs in this thread. */
 static void run_process(const struct clients *clients, uint32_t process, uint32_t first,
                         uint32_t end)
 {
     const struct clients_options *options = &clients->options;
+    char cache_name[OWN_CACHE_NAME_SIZE];
+    const struct subject_place place = place_of(options, process, cache_name);
     struct error error = {0};
     int status = options->enter != NULL ? options->enter(options->context, process, &error) : 0;
     struct client *all = calloc(end - first, sizeof(*all));
@@ -83,7 +100,7 @@ static void run_process(const struct clients *clients, uint32_t process, uint32_
     for (uint32_t i = first; i < end; i++) {
         struct client *client = &all[i - first];
         if (status == 0) {
-            *client = (struct client){.clients = clients, .number = i};
+            *client = (struct client){.clients = clients, .place = &place, .number = i};
             if (i > first && pthread_create(&client->thread, NULL, run_client, client) != 0)
                 status = error_set(&error, CAIRN_ENOMEM, "client: no more threads");
         }

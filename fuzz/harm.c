@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "fuzz/nemesis.h"
+#include "fuzz/own_cache.h"
 #include "fuzz/run.h"
 
 enum { PATIENCE_MS = 60000, CYCLES_DEFAULT = 20, PATH_SIZE = 4096 };
@@ -51,6 +52,14 @@ static int enter(void *context, uint32_t process, struct error *error)
     return nemesis_enter(harm->nemesis, process, error);
 }
 
+/* Processes that share a cache are on one host. */
+static unsigned hosts_of(const struct settings *settings)
+{
+    if (settings->place.caches > 0)
+        return settings->place.caches;
+    return (unsigned)(settings->processes < OWN_CACHES_MAX ? settings->processes : OWN_CACHES_MAX);
+}
+
 static int open_nemesis(struct harm *harm, struct error *error)
 {
     const struct settings *settings = harm->settings;
@@ -60,7 +69,7 @@ static int open_nemesis(struct harm *harm, struct error *error)
         .servers = (unsigned)settings->servers,
         .replicas = (unsigned)settings->replicas,
         .partitions = (unsigned)settings->partitions,
-        .client_hosts = (unsigned)(settings->processes < 8 ? settings->processes : 8),
+        .client_hosts = hosts_of(settings),
         .programs = settings->programs != NULL ? settings->programs : own_folder(programs),
         .folder = settings->folder,
         .say = say,
@@ -125,7 +134,7 @@ static int run_clients(struct harm *harm, bool *passed, struct error *error)
     }
     if (status == CAIRN_ECANCELED)
         status = 0; /* by whom is known */
-    bool complete = harm->run.unfinished == 0 || harm->interrupted();
+    bool complete = run_is_complete(&harm->run, harm->interrupted());
     *passed = run_end(&harm->run) && status == 0 && complete;
     if (harm->run.error.code != 0 && status == 0) {
         *error = harm->run.error;

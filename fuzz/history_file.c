@@ -54,13 +54,17 @@ static const char *get_value(struct history *history, const json_t *object, cons
 static const char *read_result(struct history *history, const json_t *object,
                                struct operation *operation)
 {
-    if (operation->kind == OPERATION_GET || operation->kind == OPERATION_SWAP)
-        return get_value(history, object, "result", &operation->result);
-    int result = find_text(RESULT_NAMES, operation->kind == OPERATION_PUT_IF ? 3 : 2,
-                           json_string_value(json_object_get(object, "result")));
-    if (result < 0)
-        return "result is none of this operation's";
-    operation->result = (uint64_t)result;
+    if (operation->kind == OPERATION_GET || operation->kind == OPERATION_SWAP) {
+        const char *problem = get_value(history, object, "result", &operation->result);
+        if (problem != NULL)
+            return problem;
+    } else {
+        int result = find_text(RESULT_NAMES, operation->kind == OPERATION_PUT_IF ? 3 : 2,
+                               json_string_value(json_object_get(object, "result")));
+        if (result < 0)
+            return "result is none of this operation's";
+        operation->result = (uint64_t)result;
+    }
     if (json_object_get(object, "version") != NULL &&
         !get_number(object, "version", &operation->version))
         return "version is no number";

@@ -32,6 +32,7 @@ static void catch_signals(void)
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
 }
 
@@ -64,7 +65,8 @@ static int fuzz_alone(const struct settings *settings, struct output *output, bo
     if (status != 0)
         return status;
     run_loop(&run, is_interrupted);
-    *passed = run_end(&run);
+    bool complete = run_is_complete(&run, is_interrupted());
+    *passed = run_end(&run) && complete;
     *error = run.error;
     return run.error.code;
 }
@@ -85,8 +87,7 @@ static int fuzz(struct settings *settings, struct error *error)
     int status = output_open(&output, settings->log, error);
     if (status != 0)
         return EXIT_CANNOT_RUN;
-    if (settings->own_cache[0] != '\0')
-        setenv("CAIRN_CACHE_NAME", settings->own_cache, 1); /* for programs that are clients */
+    (void)own_cache_remove_dead();
     say_plan(settings, &output);
     status = settings->nemesis != NULL ? harm_run(settings, &output, is_interrupted, &passed, error)
                                        : fuzz_alone(settings, &output, &passed, error);

@@ -11,7 +11,6 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "fuzz/fault.h"
-#include "fuzz/nemesis_folder.h"
 #include "fuzz/nemesis_internal.h"
 #include "fuzz/nemesis_verify.h"
 
@@ -35,7 +34,7 @@ const char *nemesis_managers(const struct nemesis *nemesis)
 
 const char *nemesis_folder(const struct nemesis *nemesis)
 {
-    return nemesis->cluster.folder;
+    return nemesis->folder.path;
 }
 
 uint32_t nemesis_kinds_in_force(const struct nemesis *nemesis)
@@ -182,20 +181,19 @@ int nemesis_start_server(struct nemesis *nemesis, unsigned server, struct error 
 
 int nemesis_close(struct nemesis *nemesis, bool keep, struct error *error)
 {
-    char folder[NODE_PATH_MAX];
-
     if (nemesis == NULL)
         return 0;
     int rc = cluster_check(&nemesis->cluster, error);
     if (rc == 0)
         rc = cluster_check_logs(&nemesis->cluster, error);
     keep = keep || rc != 0 || nemesis->has_failed;
-    (void)snprintf(folder, sizeof folder, "%s", nemesis->cluster.folder);
     cluster_close(&nemesis->cluster, keep);
-    if (keep)
-        nemesis_say(nemesis, "data and logs are kept in %s", folder);
-    else
-        rc = folder_remove(folder, error);
+    if (keep) {
+        folder_keep(&nemesis->folder);
+        nemesis_say(nemesis, "data and logs are kept in %s", nemesis->folder.path);
+    } else {
+        rc = folder_remove(&nemesis->folder, error);
+    }
     free(nemesis);
     return rc;
 }

@@ -123,8 +123,8 @@ int nemesis_start_server(struct nemesis *nemesis, unsigned server, struct error 
 
 /* Ends all processes, removes namespaces and mounts, and the folder unless `keep` (the files on a
  * small disk of disk-full are then copied out). 0, or CAIRN_EIO if a process had ended or
- * complained (sanitizer, failed check) that nobody had killed: then the folder stays, too. NULL is
- * fine. */
+ * complained (sanitizer, failed check, damage) that nobody had killed: then the folder stays, too.
+ * NULL is fine. */
 int nemesis_close(struct nemesis *nemesis, bool keep, struct error *error);
 
 #endif

@@ -6,10 +6,12 @@
 #include "fuzz/cluster.h"
 #include "fuzz/fault.h"
 #include "fuzz/nemesis.h"
+#include "fuzz/nemesis_folder.h"
 
 struct nemesis {
     struct nemesis_options options; /* with defaults in place; its strings are not looked at */
     struct cluster cluster;
+    struct folder folder;
     struct random random;
     uint64_t cycles, healed_ms;
     uint64_t faults[NEMESIS_KINDS];

@@ -5,8 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "fuzz/nemesis_folder.h"
-
 enum { START_LIMIT_MS = 60000, HOLD_MIN_MS = 20, HOLD_MAX_MS = 1500, HEAL_LIMIT_MS = 60000 };
 
 static bool is_in(const struct nemesis_kinds *kinds, enum nemesis_kind kind)
@@ -79,7 +77,7 @@ static int check_machine(struct nemesis *nemesis, struct error *error)
     return 0;
 }
 
-static int make_cluster(struct nemesis *nemesis, const char *folder, struct error *error)
+static int make_cluster(struct nemesis *nemesis, struct error *error)
 {
     const struct nemesis_options *options = &nemesis->options;
     bool is_root = geteuid() == 0;
@@ -90,7 +88,7 @@ static int make_cluster(struct nemesis *nemesis, const char *folder, struct erro
         .partitions = options->partitions,
         .client_hosts = options->client_hosts,
         .programs = options->programs,
-        .folder = folder,
+        .folder = nemesis->folder.path,
         .has_network = is_in(&options->kinds, NEMESIS_PARTITION),
         .has_small_disks = may_fill && is_root,
         .has_thread_backend = is_in(&options->kinds, NEMESIS_SLOW_DISK) || (may_fill && !is_root),
@@ -98,21 +96,28 @@ static int make_cluster(struct nemesis *nemesis, const char *folder, struct erro
         .is_cancelled = options->is_cancelled,
         .context = options->context};
 
+    if (cluster.has_thread_backend)
+        nemesis_say(nemesis, "logs are written by threads, not io_uring: only so they can be %s",
+                    may_fill && !is_root ? "slow or full" : "slow");
     if (may_fill && !is_root)
         nemesis_say(nemesis, "disk-full: servers are told so; small disks need root");
     return cluster_open(&nemesis->cluster, &cluster, error);
 }
 
+static void say_removed(void *context, const char *path)
+{
+    nemesis_say(context, "removed %s, which a run that was killed had left", path);
+}
+
 static int start(struct nemesis *nemesis, struct error *error)
 {
-    char folder[NODE_PATH_MAX];
-    int rc = folder_open(nemesis->options.folder, folder, error);
-
+    folder_remove_dead(say_removed, nemesis);
+    int rc = folder_open(&nemesis->folder, nemesis->options.folder, error);
     if (rc != 0)
         return rc;
-    rc = make_cluster(nemesis, folder, error);
+    rc = make_cluster(nemesis, error);
     if (rc != 0) {
-        (void)folder_remove(folder, NULL);
+        (void)folder_remove(&nemesis->folder, NULL);
         return rc;
     }
     rc = cluster_start(&nemesis->cluster, error);
@@ -121,7 +126,9 @@ static int start(struct nemesis *nemesis, struct error *error)
     if (rc != 0) {
         cluster_close(&nemesis->cluster, rc != CAIRN_ECANCELED);
         if (rc == CAIRN_ECANCELED)
-            (void)folder_remove(folder, NULL);
+            (void)folder_remove(&nemesis->folder, NULL);
+        else
+            folder_keep(&nemesis->folder);
     }
     return rc;
 }

@@ -2,6 +2,7 @@
 #include "fuzz/network_ip.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,7 +13,7 @@
 #include "base/check.h"
 #include "fuzz/node_process.h"
 
-enum { IP_LIMIT_MS = 10000, COMMANDS_MAX = 1024 };
+enum { IP_LIMIT_MS = 60000, COMMANDS_MAX = 1024 };
 
 static int run(int network, int input, int output, struct error *error)
 {
@@ -30,7 +31,11 @@ static int run(int network, int input, int output, struct error *error)
     int rc = process_start(&start, &process, error);
     if (rc != 0)
         return error_set(error, CAIRN_EUNAVAILABLE, "%s (package iproute2)", error->message);
-    CHECK(process_wait(process, IP_LIMIT_MS, &status) == 0);
+    if (process_wait(process, IP_LIMIT_MS, &status) != 0) {
+        (void)kill(process, SIGKILL);
+        (void)waitpid(process, &status, 0);
+        return error_set(error, CAIRN_EUNAVAILABLE, "ip: no end within %d s", IP_LIMIT_MS / 1000);
+    }
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return 0;
     ssize_t length = pread(output, said, sizeof said - 1, 0);

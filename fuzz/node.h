@@ -38,7 +38,7 @@ void node_resume(struct node *node);
 
 /* CAIRN_EIO with the end of its log if its process has ended though nobody killed it. */
 int node_check(struct node *node, struct error *error);
-/* CAIRN_EIO with the line if any process of it complained: a sanitizer, a failed check. */
+/* CAIRN_EIO with the line if any process of it complained: a sanitizer, a failed check, damage. */
 int node_check_log(const struct node *node, struct error *error);
 
 #endif

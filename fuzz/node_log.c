@@ -1,4 +1,4 @@
-/* Reads what nodes logged for signs of a defect that a later start would hide. */
+/* Reads what nodes logged for signs of a defect that a later start, or a repair, would hide. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,8 +7,18 @@
 #include "fuzz/node.h"
 
 static const char *const complaints[] = {
-    ": check failed: ",         "ERROR: AddressSanitizer", "ERROR: LeakSanitizer",
-    "WARNING: ThreadSanitizer", "runtime error:",
+    ": check failed: ",
+    "ERROR: AddressSanitizer",
+    "ERROR: LeakSanitizer",
+    "WARNING: ThreadSanitizer",
+    "runtime error:",
+    /* No fault of ours damages data, and servers repair what is damaged or differs (W8). */
+    "a copy differs partition=",
+    " fails its checksum",
+    "values fail their checksums",
+    "this copy is to be installed anew",
+    "a page of the store cannot be read",
+    ": damaged: ",
 };
 
 static const char *complaint_in(const char *line)

@@ -211,6 +211,11 @@ void run_loop(struct run *run, bool (*interrupted)(void))
     atomic_store(&run->over, true);
 }
 
+bool run_is_complete(const struct run *run, bool interrupted)
+{
+    return run->unfinished == 0 || interrupted || run->error.code != 0;
+}
+
 /* --- the verdict --------------------------------------------------------------------------------
  */
 
@@ -256,8 +261,7 @@ bool run_end(struct run *run)
     if (!good)
         say_finding(run);
     if (run->unfinished > 0)
-        output_say(run->output, "%" PRIu64 " calls were under way when the run was ended",
-                   run->unfinished);
+        output_say(run->output, "%" PRIu64 " calls did not end and were given up", run->unfinished);
     watch_free(run->watch);
     clients_free(run->clients);
     free(run->pending);

@@ -38,6 +38,9 @@ int run_begin(struct run *run, const struct settings *settings, struct output *o
               const struct clients_options *options, struct error *error);
 /* Records and checks until all clients have ended. `interrupted`: asked for again and again. */
 void run_loop(struct run *run, bool (*interrupted)(void));
+/* Whether all calls came to an end, or why they did not is known: the run was interrupted, or ended
+ * too early. */
+bool run_is_complete(const struct run *run, bool interrupted);
 /* Says the verdict: whether there is one and it is good. `run->error` says what else was wrong.
  * Frees what run_begin made. */
 bool run_end(struct run *run);

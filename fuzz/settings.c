@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/check.h"
 #include "base/random.h"
@@ -14,9 +13,9 @@ enum { OPTIONS_MAX = 40, OPERATIONS_DEFAULT = 5000, KEYS_TOTAL_MAX = 100000 };
 /* The options as given. */
 struct raw {
     const char *manager, *client, *cache_name;
-    uint64_t clients, keys, reads, value_size, round, seed, timeout_ms, cache_bytes;
+    uint64_t clients, keys, reads, value_size, round, seed, timeout_ms, cache_bytes, caches;
     bool disjoint, no_cache;
-    bool operations_given, seed_given, manager_given;
+    bool operations_given, seed_given, manager_given, caches_given;
     struct settings settings;
 };
 
@@ -33,7 +32,8 @@ static const struct options_usage USAGE = {
         "first,\nreplays them. Every value is written once. A call whose outcome is not known may "
         "take effect\nat any time from its start on, or never.\n\n"
         "--client: one program a client, run by sh; it reads PUT, SWAP, GET, DELETE and SCAN "
-        "lines and\nanswers them as `man cairn` tells. Its shared cache is this run's own.\n\n"
+        "lines and\nanswers them as `man cairn` tells. Its shared cache is one of this run's "
+        "own.\n\n"
         "--history writes one line of JSON a call; fuzz/history_file.h describes them:\n"
         "  {\"process\":0,\"op\":\"put\",\"key\":\"k\",\"value\":\"v\",\"result\":\"not_found\","
         "\"start\":10,\"end\":25}\n"
@@ -43,8 +43,18 @@ static const struct options_usage USAGE = {
         "nothing\nwas under way and an answer tells what the key holds. What nothing explains is "
         "shrunk to the\nfewest operations that still contradict each other, and printed, the "
         "answer that does not\nfit marked with >.\n\n"
+        "--nemesis: kill (servers), pause, partition (needs root), slow-disk, disk-full, clock,\n"
+        "restart-manager, move; all: those that this machine allows; none. Copies must be equal at "
+        "the\nend (cairn admin verify). With slow-disk, and disk-full without root, the servers' "
+        "logs are written\nby threads, where io_uring's writes would not be seen. Each cache of "
+        "the "
+        "clients is a host.\nAfter a fault was found data and logs are kept; what killed runs left "
+        "is removed by the next.\n\n"
+        "A history takes about 150 bytes a call; without --history nothing grows with the run but "
+        "the\nlogs of its own cluster.\n\n"
         "Ctrl-C ends a run: what was recorded is checked. Exit 0 passed; 1 a violation, no verdict,"
-        "\na wrong answer, or a cluster that did not recover; 2 could not run.",
+        "\na wrong answer, calls that never end, or a cluster that did not recover; 2 could not "
+        "run.",
 };
 
 static void add_options(struct option_spec *out, size_t *count, const struct option_spec *specs,
@@ -67,7 +77,10 @@ static void add_store_options(struct raw *raw, struct option_spec *out, size_t *
          .help = "of one call of the library (default 0: none)"},
         {"no-cache", OPTION_FLAG, &raw->no_cache, .help = "read through no shared cache"},
         {"cache-name", OPTION_STRING, &raw->cache_name, .value = "NAME",
-         .help = "use the shared cache of this name, and leave it (default: one of this run)"},
+         .help = "use the shared cache of this name, and leave it (default: this run's own)"},
+        {"caches", OPTION_NUMBER, &raw->caches, 1, OWN_CACHES_MAX, .value = "N",
+         .given = &raw->caches_given,
+         .help = "of this run, shared out to the processes as if on so many hosts (default 2)"},
         {"cache-bytes", OPTION_BYTES, &raw->cache_bytes, 0, UINT64_C(1) << 40, .value = "BYTES",
          .help = "of a cache that is made (default 8M)"},
         {"servers", OPTION_NUMBER, &settings->servers, 1, 1000, .value = "N",
@@ -83,7 +96,7 @@ static void add_run_options(struct raw *raw, struct option_spec *out, size_t *co
         {"clients", OPTION_NUMBER, &raw->clients, 1, PLAN_CLIENTS_MAX, .value = "N",
          .help = "that run at the same time (default 5)"},
         {"processes", OPTION_NUMBER, &settings->processes, 1, PLAN_CLIENTS_MAX, .value = "N",
-         .help = "in which they are threads (default 2; --client: one each)"},
+         .help = "in which they are threads (default 4; --client: one each)"},
         {"operations", OPTION_NUMBER, &settings->operations, 0, UINT64_C(1) << 39, .value = "N",
          .given = &raw->operations_given,
          .help = "of each client; 0: no end (default 5000, or 0 with --seconds or --nemesis)"},
@@ -153,6 +166,8 @@ static int check(const struct raw *raw, struct error *error)
         return error_set(error, CAIRN_EINVAL, "--client and --nemesis do not go together");
     if (raw->client != NULL && settings->servers > 0)
         return error_set(error, CAIRN_EINVAL, "--client and --servers do not go together");
+    if (raw->cache_name != NULL && raw->caches_given)
+        return error_set(error, CAIRN_EINVAL, "--cache-name and --caches do not go together");
     if (raw->manager_given && settings->nemesis != NULL)
         return error_set(error, CAIRN_EINVAL, "--manager and --nemesis do not go together");
     if (settings->nemesis == NULL && settings->cycles > 0)
@@ -187,12 +202,12 @@ static int make_settings(const struct raw *raw, struct settings *settings, struc
         settings->operations =
             settings->seconds > 0 || settings->nemesis != NULL ? 0 : OPERATIONS_DEFAULT;
     if (raw->cache_name == NULL)
-        (void)snprintf(settings->own_cache, sizeof(settings->own_cache), "fuzz-%ld",
-                       (long)getpid());
+        own_cache_name(settings->own_cache);
     settings->place = (struct subject_place){
         .command = raw->client,
         .managers = raw->manager,
         .cache_name = raw->cache_name != NULL ? raw->cache_name : settings->own_cache,
+        .caches = raw->cache_name != NULL ? 0 : (uint32_t)raw->caches,
         .cache_bytes = raw->cache_bytes,
         .timeout_ms = raw->timeout_ms,
         .no_cache = raw->no_cache,
@@ -209,7 +224,8 @@ int settings_parse(int argc, char **argv, struct settings *settings, enum option
                       .round = 5000,
                       .reads = 40,
                       .cache_bytes = 8 << 20,
-                      .settings = {.processes = 2}};
+                      .caches = 2,
+                      .settings = {.processes = 4}};
     int status = parse(argc, argv, &raw, result, error);
     return status == 0 && *result == OPTIONS_RUN ? make_settings(&raw, settings, error) : status;
 }

@@ -7,18 +7,17 @@
 
 #include "base/error.h"
 #include "base/options.h"
+#include "fuzz/own_cache.h"
 #include "fuzz/plan.h"
 #include "fuzz/subject.h"
-
-enum { SETTINGS_NAME_SIZE = 33 };
 
 struct settings {
     struct plan plan;
     struct subject_place place;
     uint64_t processes, operations, seconds, configurations;
-    const char *history, *log;          /* paths, or NULL */
-    char own_cache[SETTINGS_NAME_SIZE]; /* of this run alone, removed at its end; "": none */
-    const char *nemesis;                /* kinds; NULL: the cluster is somebody else's */
+    const char *history, *log;           /* paths, or NULL */
+    char own_cache[OWN_CACHE_NAME_SIZE]; /* of this run alone, removed at its end; "": none */
+    const char *nemesis;                 /* kinds; NULL: the cluster is somebody else's */
     uint64_t cycles, servers, replicas, partitions; /* 0: not given */
     const char *programs, *folder;
     bool keep;

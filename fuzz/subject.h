@@ -16,6 +16,7 @@ struct subject_place {
     const char *command;  /* run by /bin/sh for each client; NULL: Cairn's library */
     const char *managers; /* of the library */
     const char *cache_name;
+    uint32_t caches;      /* 0: one of that name; else so many, shared out to the processes */
     uint64_t cache_bytes; /* 0: the library's default */
     uint64_t timeout_ms;  /* of one call through the library; 0: none */
     bool no_cache;

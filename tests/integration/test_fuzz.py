@@ -11,15 +11,15 @@ import time
 
 import planted
 from cache_load import tool
-from cluster import ROOT, CairnTest, free_port, program, run, segments, timeout, wait_until
+from cluster import BIN, ROOT, CairnTest, free_port, program, run, segments, timeout, wait_until
 
 FUZZ = program("cairn-fuzz")
 
 # A store in workload mode: one file for all clients, locked for each call. With "stale" it answers
 # some GETs with the value before; with "mangled" some with a value that nobody wrote; with "chatty" it
-# says something that is no answer.
+# says something that is no answer, with "silent" it does not answer at all.
 STORE = r"""
-import fcntl, json, sys
+import fcntl, json, sys, time
 path, fault = sys.argv[1:3]
 calls = 0
 for line in sys.stdin:
@@ -56,6 +56,8 @@ for line in sys.stdin:
             file.truncate()
             json.dump(data, file)
             file.flush()
+    if fault == "silent" and calls == 9:
+        time.sleep(1000)
     print("OK" if fault == "chatty" and calls == 9 else f"{verb} {key} {answer}", flush=True)
 """
 
@@ -77,8 +79,11 @@ class Fuzz(CairnTest):
         return f"exec python3 {self.path('store.py')} {self.path('data')} {fault}"
 
     def fuzz(self, *options, environment=None):
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("CAIRN_")}
-        return run([FUZZ, *options], seconds=60, environment=environment or kept)
+        return run([FUZZ, *options], seconds=60, environment=environment or self.own_caches())
+
+    def own_caches(self, **more):
+        """An environment that names no cache, so that a run has its own."""
+        return {**{k: v for k, v in os.environ.items() if not k.startswith("CAIRN_")}, **more}
 
     def operations_of(self, path):
         with open(path, encoding="utf-8") as file:
@@ -166,7 +171,7 @@ class Fuzz(CairnTest):
     @timeout(90)
     def test_an_interrupted_run_is_checked_and_leaves_nothing(self):
         cluster = self.cluster(servers=1, partitions=4)
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("CAIRN_")}
+        kept = self.own_caches()
         for number in (signal.SIGINT, signal.SIGTERM):
             process = subprocess.Popen(
                 [FUZZ, "--manager", cluster.manager_address, "--operations", "0", "--history",
@@ -184,6 +189,54 @@ class Fuzz(CairnTest):
             self.assertIn(b"Fuzz testing result: PASSED", out)
             self.assertEqual([], segments(f"fuzz-{process.pid}"))
             os.unlink(self.path("h"))
+
+    @timeout(90)
+    def test_calls_that_never_end_fail(self):
+        done = self.fuzz("--client", self.store("silent"), "--clients", "2", "--seconds", "1")
+        self.assertEqual(1, done.code, done)
+        self.assertIn("2 calls did not end and were given up\n", done.text)
+        self.assertTrue(done.text.endswith("Fuzz testing result: FAILED\n"), done)
+
+    def children(self, process):
+        with open(f"/proc/{process.pid}/task/{process.pid}/children", encoding="utf-8") as file:
+            return [int(pid) for pid in file.read().split()]
+
+    @timeout(90)
+    def test_a_client_that_is_killed_ends_the_run_without_a_verdict(self):
+        cluster = self.cluster(servers=1, partitions=4)
+        process = subprocess.Popen(
+            [FUZZ, "--manager", cluster.manager_address, "--operations", "0", "--history", self.path("h")],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.own_caches())
+        wait_until(lambda: os.path.exists(self.path("h")) and os.path.getsize(self.path("h")) > 0,
+                   "calls are made")
+        os.kill(self.children(process)[0], signal.SIGKILL)
+        out, err = process.communicate(timeout=30)
+        self.assertEqual(2, process.returncode, (out, err))
+        self.assertIn(b"ended by signal 9", err)
+        self.assertEqual([], segments(f"fuzz-{process.pid}"))
+        checked = run([tool("check-history"), self.path("h")])
+        self.assertEqual(0, checked.code, checked)
+
+    @timeout(90)
+    def test_what_a_killed_run_left_the_next_one_removes(self):
+        environment = self.own_caches(TMPDIR=self.folder)
+        command = [FUZZ, "--nemesis", "none", "--servers", "1", "--clients", "2", "--programs", BIN]
+        os.mkdir(self.path("cairn-nemesis-kept"))
+        killed = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                  env=environment)
+        self.addCleanup(killed.stderr.close)
+        while b"cycle 1" not in killed.stderr.readline():
+            pass
+        wait_until(lambda: segments(f"fuzz-{killed.pid}-"), "the clients have a cache")
+        killed.send_signal(signal.SIGKILL)
+        killed.wait()
+        left = [name for name in os.listdir(self.folder) if os.listdir(self.path(name))]
+        self.assertEqual(1, len(left), left)
+        done = run([*command, "--cycles", "1", "--seconds", "5"], seconds=60, environment=environment)
+        self.assertEqual(0, done.code, done)
+        self.assertIn(left[0].encode() + b", which a run that was killed had left", done.err)
+        self.assertEqual(["cairn-nemesis-kept"], os.listdir(self.folder))
+        self.assertEqual([], segments(f"fuzz-{killed.pid}-"))
 
     @timeout(120)
     def test_a_planted_fault_is_caught(self):

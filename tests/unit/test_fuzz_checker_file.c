@@ -32,8 +32,8 @@ static void all_kinds_are_read(void **state)
         "{\"process\":1,\"op\":\"put\",\"key\":\"a\",\"value\":\"x\",\"result\":\"not_found\","
         "\"start\":1,\"end\":2}\n"
         "\n"
-        "{\"process\":2,\"op\":\"get\",\"key\":\"a\",\"value\":null,\"result\":\"x\",\"start\":3,"
-        "\"end\":4}\n"
+        "{\"process\":2,\"op\":\"get\",\"key\":\"a\",\"value\":null,\"result\":\"x\",\"version\":6,"
+        "\"start\":3,\"end\":4}\n"
         "{\"process\":3,\"op\":\"swap\",\"key\":\"b\",\"value\":\"x\",\"result\":null,\"start\":3,"
         "\"end\":9}\r\n"
         "{\"process\":4,\"op\":\"delete\",\"key\":\"b\",\"result\":null,\"start\":5,\"end\":null}\n"
@@ -45,6 +45,7 @@ static void all_kinds_are_read(void **state)
     assert_int_equal(operation[0].kind, OPERATION_PUT);
     assert_int_equal(operation[0].result, RESULT_NOT_FOUND);
     assert_int_equal(operation[1].result, operation[0].value);
+    assert_int_equal(operation[1].version, 6);
     assert_int_equal(operation[1].key, operation[0].key);
     assert_string_equal(names_text(&history.values, operation[1].result), "x");
     assert_int_equal(operation[2].result, 0);
