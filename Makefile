@@ -201,14 +201,15 @@ $(OUT)/cairn.pc: client/cairn.pc.in VERSION FORCE
 .PHONY: FORCE
 FORCE:
 
-## make install         programs, library, header, cairn.pc, man page and YCSB's workloads under
-##                      PREFIX [/usr/local];
+## make install         programs, what cairn-fuzz preloads, library, header, cairn.pc, man page and
+##                      YCSB's workloads under PREFIX [/usr/local];
 ##                      DESTDIR goes in front of every path
 INSTALL_DIR := $(DESTDIR)$(PREFIX)
 install: all $(OUT)/cairn.pc
 	install -d $(INSTALL_DIR)/bin $(INSTALL_DIR)/include $(INSTALL_DIR)/lib/pkgconfig \
-	    $(INSTALL_DIR)/share/man/man1 $(INSTALL_DIR)/share/cairn/workloads
+	    $(INSTALL_DIR)/lib/cairn $(INSTALL_DIR)/share/man/man1 $(INSTALL_DIR)/share/cairn/workloads
 	install -m 755 $(PROGRAMS:%=$(BIN)/%) $(INSTALL_DIR)/bin
+	install -m 755 $(BIN)/cairn-nemesis.so $(INSTALL_DIR)/lib/cairn
 	install -m 644 client/cairn.h $(INSTALL_DIR)/include
 	install -m 644 $(OUT)/libcairn.a $(INSTALL_DIR)/lib
 	install -m 755 $(OUT)/libcairn.so.0 $(INSTALL_DIR)/lib
@@ -222,9 +223,10 @@ uninstall:
 	rm -f $(PROGRAMS:%=$(INSTALL_DIR)/bin/%) $(INSTALL_DIR)/include/cairn.h \
 	    $(INSTALL_DIR)/lib/libcairn.a $(INSTALL_DIR)/lib/libcairn.so.0 \
 	    $(INSTALL_DIR)/lib/libcairn.so $(INSTALL_DIR)/lib/pkgconfig/cairn.pc \
-	    $(INSTALL_DIR)/share/man/man1/cairn.1
+	    $(INSTALL_DIR)/share/man/man1/cairn.1 $(INSTALL_DIR)/lib/cairn/cairn-nemesis.so
 	rm -f $(patsubst bench/%,$(INSTALL_DIR)/share/cairn/%,$(wildcard bench/workloads/*))
-	rmdir $(INSTALL_DIR)/share/cairn/workloads $(INSTALL_DIR)/share/cairn 2>/dev/null || true
+	rmdir $(INSTALL_DIR)/share/cairn/workloads $(INSTALL_DIR)/share/cairn $(INSTALL_DIR)/lib/cairn \
+	    2>/dev/null || true
 
 # --- unit tests: one cmocka program per tests/unit/test_<module>_<behaviour>.c --------------------
 UNIT_SOURCES := $(wildcard tests/unit/test_*.c)
@@ -285,18 +287,22 @@ fuzz-tests: $(addprefix $(OUT)/tests/,check-history cairn-fuzz-broken cairn-serv
 .PHONY: cache-tests
 cache-tests: $(addprefix $(OUT)/tests/,check-history cache-client cache-client-broken cairn-server-broken)
 
-# Crash images: what a run writes is recorded by a preloaded library; a server's recovery starts on
-# what power losses may leave of it.
-CRASH_OBJECTS := $(patsubst %.c,$(OUT)/%.o,$(wildcard tests/crash/*.c))
-$(OUT)/tests/crash-images: $(CRASH_OBJECTS) $(ARCHIVES_server)
+# Crash images: what a run writes is recorded by a preloaded library; a server's recovery, or the
+# manager's, starts on what power losses may leave of it.
+CRASH_COMMON := $(patsubst %.c,$(OUT)/tests/crash/%.o,main.c tries.c disk.c image.c recording.c)
+$(OUT)/tests/crash-images: $(CRASH_COMMON) $(OUT)/tests/crash/recovery.o $(OUT)/tests/crash/marks.o \
+                           $(ARCHIVES_server)
 	@mkdir -p $(@D)
 	$(LINK) $^ $(LINK_LIBS_server) -o $@
+$(OUT)/tests/crash-images-manager: $(CRASH_COMMON) $(OUT)/tests/crash/manager/recovery.o $(ARCHIVES_manager)
+	@mkdir -p $(@D)
+	$(LINK) $^ $(LINK_LIBS_manager) -o $@
 $(OUT)/tests/disk-record.so: $(OUT)/tests/lib/preload/disk_record.o
 	@mkdir -p $(@D)
 	$(LINK) -shared $^ -ldl -o $@
 ## make crash-tests     the programs with which tests/integration/test_crash_images.py works
 .PHONY: crash-tests
-crash-tests: $(OUT)/tests/crash-images $(OUT)/tests/disk-record.so
+crash-tests: $(OUT)/tests/crash-images $(OUT)/tests/crash-images-manager $(OUT)/tests/disk-record.so
 
 # --- the simulator: the cores compiled once more, with the switches that break a rule ---------------
 SIM_OUT     := $(OUT)/sim

@@ -74,11 +74,10 @@ static int choose_address(struct cluster *cluster, unsigned host, char out[CLUST
 static int make_node(struct cluster *cluster, const struct cluster_options *options,
                      struct node *node, unsigned host, const char *program, struct error *error)
 {
-    char preload[NODE_PATH_MAX + 32], name[16];
+    char name[16];
 
     cluster_host_name(cluster, host, name);
-    (void)snprintf(preload, sizeof preload, "%s/cairn-nemesis.so", options->programs);
-    int rc = node_init(node, name, cluster->folder, preload, error);
+    int rc = node_init(node, name, cluster->folder, cluster->preload, error);
     if (rc != 0)
         return rc;
     node->network = cluster->network != NULL ? network_host(cluster->network, host) : -1;
@@ -137,11 +136,26 @@ static int make_nodes(struct cluster *cluster, const struct cluster_options *opt
     return 0;
 }
 
+/* Beside the programs, as they are built, or where it is installed. */
+static int find_preload(struct cluster *cluster, const char *programs, struct error *error)
+{
+    static const char *const places[] = {"", "/../lib/cairn"};
+
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        (void)snprintf(cluster->preload, sizeof cluster->preload, "%s%s/cairn-nemesis.so", programs,
+                       places[i]);
+        if (access(cluster->preload, R_OK) == 0)
+            return 0;
+    }
+    return error_set(error, CAIRN_ENOTFOUND,
+                     "cairn-nemesis.so: neither in %s nor in ../lib/cairn from there; is it built?",
+                     programs);
+}
+
 static int find_programs(struct cluster *cluster, const struct cluster_options *options,
                          struct error *error)
 {
-    static const char *const names[] = {"cairn-server", "cairn-manager", "cairn",
-                                        "cairn-nemesis.so"};
+    static const char *const names[] = {"cairn-server", "cairn-manager", "cairn"};
     char path[NODE_PATH_MAX + 32];
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -150,9 +164,12 @@ static int find_programs(struct cluster *cluster, const struct cluster_options *
             return error_set(error, CAIRN_ENOTFOUND, "%s: there is no such program; is it built?",
                              path);
     }
+    int rc = find_preload(cluster, options->programs, error);
+    if (rc != 0)
+        return rc;
     (void)snprintf(cluster->cli, sizeof cluster->cli, "%s/cairn", options->programs);
     words_add_environment(&cluster->environment);
-    words_add(&cluster->environment, "LD_PRELOAD=%s/cairn-nemesis.so", options->programs);
+    words_add(&cluster->environment, "LD_PRELOAD=%s", cluster->preload);
     words_add(&cluster->environment, CONTROL_PARENT_VARIABLE "=%ld", (long)getpid());
     return 0;
 }

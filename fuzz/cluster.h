@@ -39,8 +39,9 @@ struct cluster {
     uint32_t drained;
     char managers[CLUSTER_ADDRESS_MAX];
     char folder[NODE_PATH_MAX];
-    char cli[NODE_PATH_MAX];  /* the program of operators */
-    struct words environment; /* of such programs */
+    char cli[NODE_PATH_MAX];          /* the program of operators */
+    char preload[NODE_PATH_MAX + 32]; /* the library that nodes are started with */
+    struct words environment;         /* of such programs */
     int port_locks[CLUSTER_SERVERS_MAX + 1];
     unsigned port_lock_count;
     bool (*is_cancelled)(void *context);

@@ -65,7 +65,8 @@ struct nemesis_options {
     uint64_t hold_min_ms;   /* 20; how long a fault lasts is drawn between the two */
     uint64_t hold_max_ms;   /* 1500 */
     uint64_t heal_limit_ms; /* 60000; to be whole again */
-    const char *programs;   /* "bin": cairn-server, cairn-manager, cairn, cairn-nemesis.so */
+    const char *programs;   /* "bin": cairn-server, cairn-manager, cairn; there or in ../lib/cairn:
+                             * cairn-nemesis.so */
     const char
         *folder; /* data and logs, has to be missing or empty; NULL: a new one under TMPDIR */
     const char *const
