@@ -121,6 +121,10 @@ fuzz-crash2: _programs
     @tools/fuzz-crash 5 2 2
     @tools/fuzz-crash 5 2 3
 
+# cairn-fuzz with so many faults of each kind in turn, or of those named; writes report/nemesis.md
+fuzz-nemesis cycles="100" *kinds: _programs
+    @tools/fuzz-nemesis {{ quote(cycles) }} {{ kinds }}
+
 # cairn-fuzz with faults of all kinds on a cluster of its own, for so many minutes; log in report/fuzz/
 soak minutes="10": _programs
     @tools/soak-nemesis {{ quote(minutes) }}
