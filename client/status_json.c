@@ -97,28 +97,27 @@ static const struct status_server *find_server(const struct status_report *repor
 }
 
 /* What a server says of a partition, or NULL if it says nothing. */
-static const partition_status *find_partition(const struct status_report *report, uint32_t server,
-                                              uint32_t partition)
+static const struct status_partition *find_partition(const struct status_report *report,
+                                                     uint32_t server, uint32_t partition)
 {
     const struct status_server *found = find_server(report, server);
 
     if (found == NULL || !found->answered) {
         return NULL;
     }
-    const partition_status *all = found->report.partitions.partitions_val;
-    for (uint32_t i = 0; i < found->report.partitions.partitions_len; i++) {
-        if (all[i].partition == partition) {
-            return &all[i];
+    for (uint32_t i = 0; i < found->partition_count; i++) {
+        if (found->partitions[i].status.partition == partition) {
+            return &found->partitions[i];
         }
     }
     return NULL;
 }
 
-static const copy_status *find_copy(const partition_status *said, uint32_t server)
+static const copy_status *find_copy(const struct status_partition *said, uint32_t server)
 {
-    for (uint32_t i = 0; i < said->copies.copies_len; i++) {
-        if (said->copies.copies_val[i].server == server) {
-            return &said->copies.copies_val[i];
+    for (uint32_t i = 0; i < said->copy_count; i++) {
+        if (said->copies[i].server == server) {
+            return &said->copies[i];
         }
     }
     return NULL;
@@ -126,12 +125,13 @@ static const copy_status *find_copy(const partition_status *said, uint32_t serve
 
 /* The entries by which the slowest member is behind the primary's log, as the primary sees it; null
  * if it does not lead, or knows nothing of one of them. */
-static json_t *lag_json(const struct configuration *configuration, const partition_status *said)
+static json_t *lag_json(const struct configuration *configuration,
+                        const struct status_partition *said)
 {
-    if (said == NULL || said->role != ROLE_PRIMARY) {
+    if (said == NULL || said->status.role != ROLE_PRIMARY) {
         return json_null();
     }
-    uint64_t lowest = said->last_index;
+    uint64_t lowest = said->status.last_index;
     for (uint32_t i = 0; i < configuration->member_count; i++) {
         uint32_t server = configuration->members[i].server;
         const copy_status *copy = find_copy(said, server);
@@ -144,7 +144,7 @@ static json_t *lag_json(const struct configuration *configuration, const partiti
         }
         lowest = copy->matched_index < lowest ? copy->matched_index : lowest;
     }
-    return number(said->last_index - lowest);
+    return number(said->status.last_index - lowest);
 }
 
 static json_t *backups_json(const struct configuration *configuration)
@@ -178,7 +178,8 @@ static json_t *replicas_json(const struct replica_id *replicas, uint32_t count)
 
 /* L1: a primary that lacks a member's lease does not answer until it has it, or the member is
  * removed. */
-static bool waits_for_lease(const struct configuration *configuration, const partition_status *said)
+static bool waits_for_lease(const struct configuration *configuration,
+                            const struct status_partition *said)
 {
     for (uint32_t i = 0; i < configuration->member_count; i++) {
         const copy_status *copy = find_copy(said, configuration->members[i].server);
@@ -191,12 +192,12 @@ static bool waits_for_lease(const struct configuration *configuration, const par
 }
 
 static const char *partition_state(const struct configuration *configuration,
-                                   const partition_status *said)
+                                   const struct status_partition *said)
 {
     if (said == NULL) {
         return "unreachable";
     }
-    if (said->role != ROLE_PRIMARY) {
+    if (said->status.role != ROLE_PRIMARY) {
         return "starting";
     }
     return waits_for_lease(configuration, said) ? "waiting" : "ok";
@@ -213,7 +214,7 @@ static json_t *partition_json(const struct status_report *report,
                               const struct configuration *configuration)
 {
     uint32_t primary = configuration->primary.server;
-    const partition_status *said = find_partition(report, primary, configuration->partition);
+    const struct status_partition *said = find_partition(report, primary, configuration->partition);
     json_t *json =
         json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o}", "partition",
                   number(configuration->partition), "primary", number(primary), "backups",
@@ -227,11 +228,11 @@ static json_t *partition_json(const struct status_report *report,
     if (said == NULL || json == NULL) {
         return json;
     }
-    json_t *rest =
-        json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "role", role_name(said->role), "last_index",
-                  number(said->last_index), "commit_index", number(said->commit_index),
-                  "applied_index", number(said->applied_index), "checkpoint_index",
-                  number(said->checkpoint_index), "sessions", number(said->sessions));
+    json_t *rest = json_pack(
+        "{s:s, s:o, s:o, s:o, s:o, s:o}", "role", role_name(said->status.role), "last_index",
+        number(said->status.last_index), "commit_index", number(said->status.commit_index),
+        "applied_index", number(said->status.applied_index), "checkpoint_index",
+        number(said->status.checkpoint_index), "sessions", number(said->status.sessions));
     if (rest == NULL || json_object_update(json, rest) != 0) {
         json_decref(json);
         json = NULL;

@@ -13,7 +13,7 @@ void status_report_init(struct status_report *report)
 void status_report_free(struct status_report *report)
 {
     for (size_t i = 0; i < report->server_count; i++) {
-        free(report->servers[i].report.partitions.partitions_val);
+        free(report->servers[i].partitions);
         free(report->servers[i].copies);
     }
     free(report->servers);
@@ -30,13 +30,17 @@ static int take_server_state(struct status_server *server, const server_state *s
     server->store = said->store;
     server->incarnation = said->incarnation;
     server->silent_ms = said->silent_ms;
+    snprintf(server->address_text, sizeof(server->address_text), "%.*s", (int)said->address.length,
+             (const char *)said->address.data);
+    return address_parse(server->address_text, &server->address, error);
+}
+
+static void take_duty(struct status_server *server, const server_duty *said)
+{
     server->draining = said->draining;
     server->removed = said->removed;
     server->copy_count = said->copies;
     server->primary_count = said->primaries;
-    snprintf(server->address_text, sizeof(server->address_text), "%.*s", (int)said->address.length,
-             (const char *)said->address.data);
-    return address_parse(server->address_text, &server->address, error);
 }
 
 static int take_moving(struct status_report *report, const manager_report *said)
@@ -68,6 +72,9 @@ int status_take_manager(struct status_report *report, const manager_report *said
     for (size_t i = 0; i < report->server_count && status == CAIRN_OK; i++) {
         status = take_server_state(&report->servers[i], &said->servers.servers_val[i], error);
     }
+    for (size_t i = 0; i < report->server_count && i < said->duties.duties_len; i++) {
+        take_duty(&report->servers[i], &said->duties.duties_val[i]);
+    }
     if (status == CAIRN_OK && said->map.length > 0) {
         status = cluster_map_unpack(said->map.data, said->map.length, &report->map, error);
     }
@@ -80,29 +87,37 @@ int status_take_manager(struct status_report *report, const manager_report *said
     return status;
 }
 
-/* Copies the partitions into `to`, which has room for them, and what each says of other copies into
+/* How many copies a server tells of with its partition `index`: none, if it is older than they are.
+ */
+static uint32_t copies_of(const server_report *said, size_t index)
+{
+    return index < said->copies.copies_len ? said->copies.copies_val[index].copies.copies_len : 0;
+}
+
+/* Copies the partitions into `to`, which has room for them, and what is said of other copies into
  * `copies`. */
-static void take_partitions(const server_report *said, partition_status *to, copy_status *copies)
+static void take_partitions(const server_report *said, struct status_partition *to,
+                            copy_status *copies)
 {
     for (uint32_t i = 0; i < said->partitions.partitions_len; i++) {
-        to[i] = said->partitions.partitions_val[i];
-        for (uint32_t k = 0; k < to[i].copies.copies_len; k++) {
-            copies[k] = to[i].copies.copies_val[k];
+        to[i].status = said->partitions.partitions_val[i];
+        to[i].copy_count = copies_of(said, i);
+        to[i].copies = copies;
+        for (uint32_t k = 0; k < to[i].copy_count; k++) {
+            *copies++ = said->copies.copies_val[i].copies.copies_val[k];
         }
-        to[i].copies.copies_val = copies;
-        copies += to[i].copies.copies_len;
     }
 }
 
 void status_take_server(struct status_server *server, const server_report *said)
 {
-    size_t count = said->partitions.partitions_len;
+    uint32_t count = said->partitions.partitions_len;
     size_t copy_count = 0;
 
     for (size_t i = 0; i < count; i++) {
-        copy_count += said->partitions.partitions_val[i].copies.copies_len;
+        copy_count += copies_of(said, i);
     }
-    partition_status *partitions = calloc(count + 1, sizeof(*partitions));
+    struct status_partition *partitions = calloc((size_t)count + 1, sizeof(*partitions));
     copy_status *copies = calloc(copy_count + 1, sizeof(*copies));
     if (partitions == NULL || copies == NULL) {
         free(partitions);
@@ -112,7 +127,10 @@ void status_take_server(struct status_server *server, const server_report *said)
     }
     take_partitions(said, partitions, copies);
     server->report = *said;
-    server->report.partitions.partitions_val = partitions;
+    memset(&server->report.partitions, 0, sizeof(server->report.partitions));
+    memset(&server->report.copies, 0, sizeof(server->report.copies));
+    server->partition_count = count;
+    server->partitions = partitions;
     server->copies = copies;
     server->answered = true;
 }

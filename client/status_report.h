@@ -14,6 +14,12 @@
 #include "proto/map.h"
 #include "proto/server_rpc.h"
 
+struct status_partition {
+    partition_status status;
+    uint32_t copy_count;
+    const copy_status *copies;
+};
+
 struct status_server {
     uint32_t id;
     struct address address;
@@ -23,8 +29,10 @@ struct status_server {
     bool draining, removed;
     uint32_t copy_count, primary_count;
     bool answered;
-    server_report report; /* if it answered; its partitions belong to this struct */
-    copy_status *copies;  /* what the partitions' copies point into */
+    server_report report; /* if it answered; without partitions and copies, which are below */
+    uint32_t partition_count;
+    struct status_partition *partitions;
+    copy_status *copies; /* what the partitions' copies point into */
     bool scrub_answered;
     scrub_report scrub;            /* if so; without partitions */
     char error[ERROR_MESSAGE_MAX]; /* else */

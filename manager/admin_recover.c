@@ -9,8 +9,8 @@
 
 typedef unsigned long long ull;
 
-static const struct heartbeat_partition *find_report(const struct membership *membership,
-                                                     uint32_t server, uint32_t partition)
+static const struct copy_report *find_report(const struct membership *membership, uint32_t server,
+                                             uint32_t partition)
 {
     const struct copy_reports *reports = &membership->reports[server];
 
@@ -25,26 +25,25 @@ static bool is_alive(const struct admin *admin, uint32_t server)
     return membership_heard_within(admin->membership, admin->now_ms, server, MEMBERSHIP_LOST_MS);
 }
 
-static bool is_longer(const struct heartbeat_partition *left,
-                      const struct heartbeat_partition *right)
+static bool is_longer(const struct copy_report *left, const struct copy_report *right)
 {
-    if (left->last_epoch != right->last_epoch)
-        return left->last_epoch > right->last_epoch;
-    return left->last_index > right->last_index;
+    if (left->log.last_epoch != right->log.last_epoch)
+        return left->log.last_epoch > right->log.last_epoch;
+    return left->log.last_index > right->log.last_index;
 }
 
 /* The live server that holds the longest copy; NULL: none holds one. */
 static const struct map_server *find_longest(const struct admin *admin)
 {
     const struct cluster_map *map = &admin->membership->map;
-    const struct heartbeat_partition *longest = NULL;
+    const struct copy_report *longest = NULL;
     const struct map_server *best = NULL;
 
     for (uint32_t i = 0; i < map->server_count; i++) {
-        const struct heartbeat_partition *report =
+        const struct copy_report *report =
             find_report(admin->membership, i, admin->args->partition);
 
-        if (report == NULL || report->last_index == 0 || map->servers[i].removed ||
+        if (report == NULL || report->log.last_index == 0 || map->servers[i].removed ||
             !is_alive(admin, i) || (longest != NULL && !is_longer(report, longest)))
             continue;
         longest = report;
@@ -149,7 +148,7 @@ static int start_history(struct admin *admin, const struct configuration *presen
 static void say_recovered(struct admin *admin, uint32_t server)
 {
     const uint32_t partition = admin->args->partition;
-    const struct heartbeat_partition *report = find_report(admin->membership, server, partition);
+    const struct copy_report *report = find_report(admin->membership, server, partition);
     const char *starts = admin->args->dry_run ? "would start again" : "starts again";
 
     if (report == NULL)
@@ -161,7 +160,7 @@ static void say_recovered(struct admin *admin, uint32_t server)
             admin,
             "partition %u %s from the copy of server %u, which ends at entry %llu; all others "
             "are given up",
-            partition, starts, server, (ull)report->last_index);
+            partition, starts, server, (ull)report->log.last_index);
 }
 
 int admin_recover(struct admin *admin)

@@ -421,12 +421,14 @@ void membership_reply_free(struct membership_reply *reply)
     buffer_free(&reply->packed);
     free(reply->results);
     free(reply->servers);
+    free(reply->duties);
     free(reply->wishes);
     free(reply->moving);
     free(reply->moves);
     reply->map = NULL;
     reply->results = NULL;
     reply->servers = NULL;
+    reply->duties = NULL;
     reply->wishes = NULL;
     reply->moving = NULL;
     reply->moves = NULL;

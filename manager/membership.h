@@ -68,9 +68,13 @@ struct change {
 };
 
 /* What a server said last about its copies. */
+struct copy_report {
+    uint32_t partition;
+    struct heartbeat_log log; /* zeros from a server that tells nothing of it */
+};
 struct copy_reports {
     uint32_t count;
-    struct heartbeat_partition *items;
+    struct copy_report *items;
 };
 
 /* The map of one version in its packed form, shared by the replies that carry it. */
@@ -129,6 +133,7 @@ struct membership_reply {
     struct buffer packed;         /* what `results` point into */
     uint32_t server_count;        /* of a status call */
     struct server_state *servers; /* their addresses live as long as the membership */
+    struct server_duty *duties;   /* as many */
     bool changed;                 /* a registration that was news */
     uint32_t wish_count;          /* of a heartbeat */
     struct wish *wishes;

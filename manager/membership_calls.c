@@ -47,12 +47,16 @@ static int take_reports(struct membership *membership, const struct heartbeat_ar
 {
     struct copy_reports *reports = &membership->reports[args->who.server];
     const uint32_t count = args->partitions.partitions_len;
-    struct heartbeat_partition *items = realloc(reports->items, (count + 1) * sizeof *items);
+    struct copy_report *items = realloc(reports->items, (count + 1) * sizeof *items);
 
     if (items == NULL)
         return CAIRN_ENOMEM;
-    if (count > 0)
-        memcpy(items, args->partitions.partitions_val, count * sizeof *items);
+    memset(items, 0, (count + 1) * sizeof *items);
+    for (uint32_t i = 0; i < count; i++) {
+        items[i].partition = args->partitions.partitions_val[i].partition;
+        if (i < args->logs.logs_len)
+            items[i].log = args->logs.logs_val[i];
+    }
     reports->items = items;
     reports->count = count;
     return 0;
@@ -107,7 +111,7 @@ int membership_get_map(struct membership *membership, const struct map_args *arg
 }
 
 static void describe_server(const struct membership *membership, uint64_t now_ms, size_t index,
-                            struct server_state *state)
+                            struct server_state *state, struct server_duty *duty)
 {
     const struct map_server *server = &membership->map.servers[index];
     const uint64_t since =
@@ -119,8 +123,8 @@ static void describe_server(const struct membership *membership, uint64_t now_ms
     state->store = server->store;
     state->incarnation = server->incarnation;
     state->silent_ms = now_ms > since ? now_ms - since : 0;
-    state->draining = server->draining;
-    state->removed = server->removed;
+    duty->draining = server->draining;
+    duty->removed = server->removed;
 }
 
 /* What the configurations say about the servers, and which of them are not final. */
@@ -129,9 +133,9 @@ static void describe_partitions(const struct cluster_map *map, struct membership
     for (uint32_t i = 0; i < map->partitions; i++) {
         const struct configuration *configuration = &map->configurations[i];
 
-        reply->servers[configuration->primary.server].primaries++;
+        reply->duties[configuration->primary.server].primaries++;
         for (uint32_t j = 0; j < configuration->member_count; j++)
-            reply->servers[configuration->members[j].server].copies++;
+            reply->duties[configuration->members[j].server].copies++;
         if (membership_is_moving(map, i))
             reply->moving[reply->moving_count++] = i;
     }
@@ -146,13 +150,14 @@ int membership_status(struct membership *membership, uint64_t now_ms,
     if (!membership_check_client(membership, args->cluster, reply))
         return 0;
     reply->servers = calloc(count, sizeof *reply->servers);
+    reply->duties = calloc(count, sizeof *reply->duties);
     reply->moving = calloc(membership->map.partitions, sizeof *reply->moving);
-    if (reply->servers == NULL || reply->moving == NULL)
+    if (reply->servers == NULL || reply->duties == NULL || reply->moving == NULL)
         return CAIRN_ENOMEM;
     reply->replace_after_ms = membership->replace_after_ms;
     reply->server_count = (uint32_t)count;
     for (size_t i = 0; i < count; i++)
-        describe_server(membership, now_ms, i, &reply->servers[i]);
+        describe_server(membership, now_ms, i, &reply->servers[i], &reply->duties[i]);
     if (membership->map.configurations != NULL)
         describe_partitions(&membership->map, reply);
     return membership_attach_map(membership, 0, reply);

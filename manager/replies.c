@@ -90,6 +90,8 @@ static void send_status(const struct membership *membership, struct rpc_call *ca
         report->servers.servers_len = reply->server_count;
         report->servers.servers_val = reply->servers;
         report->map = map_view(reply);
+        report->duties.duties_len = reply->server_count;
+        report->duties.duties_val = reply->duties;
         report->replace_after_ms = reply->replace_after_ms;
         report->moving.moving_len = reply->moving_count;
         report->moving.moving_val = reply->moving;

@@ -99,6 +99,26 @@ bool_t xdr_cairn_records(XDR *xdrs, cairn_records *view)
     return xdr_view(xdrs, view, CAIRN_RECORDS_LIMIT);
 }
 
+/* What a decoder finds behind the end of a message that lacks a tail. */
+enum {
+    TAIL_FIXED_BYTES = 64
+}; /* what the longest tail has beside its arrays' and views' contents */
+
+bool_t xdr_cairn_tail(XDR *xdrs, cairn_tail *tail)
+{
+    static uint64_t zeros[TAIL_FIXED_BYTES / sizeof(uint64_t)];
+
+    if (xdrs->x_op != XDR_DECODE)
+        return TRUE;
+    tail->absent = xdrs->x_handy == 0;
+    if (tail->absent) {
+        /* As in decode() above: nothing but xdrmem is decoded from. */
+        xdrs->x_private = (char *)zeros;
+        xdrs->x_handy = sizeof zeros;
+    }
+    return TRUE;
+}
+
 struct view view_of_text(const char *text)
 {
     const size_t length = strlen(text);

@@ -35,6 +35,15 @@ bool_t xdr_cairn_map(XDR *xdrs, cairn_map *view);
 bool_t xdr_cairn_packed(XDR *xdrs, cairn_packed *view);
 bool_t xdr_cairn_records(XDR *xdrs, cairn_records *view);
 
+/* Nothing on the wire: stands in front of what a message has had since a later release. A message
+ * of an older peer ends there; what follows is decoded as zeros then: false, 0, empty. Only for
+ * structs that end their message. */
+typedef struct tail {
+    bool_t absent; /* after decoding: the peer sent nothing of what follows */
+} cairn_tail;
+
+bool_t xdr_cairn_tail(XDR *xdrs, cairn_tail *tail);
+
 /* A view of a NUL-terminated text, which must outlive it. */
 struct view view_of_text(const char *text);
 

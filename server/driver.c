@@ -333,8 +333,8 @@ static void on_rejected(void *context, const char *message)
     driver_fail(context, CAIRN_ECONFLICT, message);
 }
 
-static uint32_t on_report(void *context, heartbeat_partition *partitions, uint32_t limit,
-                          uint64_t *map_version)
+static uint32_t on_report(void *context, heartbeat_partition *partitions, heartbeat_log *logs,
+                          uint32_t limit, uint64_t *map_version)
 {
     struct driver *driver = context;
     struct node *node = &driver->node;
@@ -348,12 +348,12 @@ static uint32_t on_report(void *context, heartbeat_partition *partitions, uint32
          */
         if (replica->role == REPLICA_NONE && replica->last.index == 0)
             continue;
+        logs[count] =
+            (heartbeat_log){.last_epoch = replica->last.epoch, .last_index = replica->last.index};
         partitions[count++] = (heartbeat_partition){.partition = i,
                                                     .epoch = replica->seen_epoch,
                                                     .role = (u_int)replica->role,
-                                                    .commit_index = replica->commit_index,
-                                                    .last_epoch = replica->last.epoch,
-                                                    .last_index = replica->last.index};
+                                                    .commit_index = replica->commit_index};
     }
     return count;
 }

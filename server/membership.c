@@ -238,16 +238,21 @@ static void heartbeat_done_cb(void *context, int status, const void *result,
 static int call_heartbeat(struct membership *membership)
 {
     heartbeat_partition *partitions = calloc(membership->partitions, sizeof *partitions);
+    heartbeat_log *logs = calloc(membership->partitions, sizeof *logs);
     heartbeat_args args = {.who = who(membership)};
-    int status;
+    int status = CAIRN_ENOMEM;
 
-    if (partitions == NULL)
-        return CAIRN_ENOMEM;
-    args.partitions.partitions_val = partitions;
-    args.partitions.partitions_len = membership->events.report(
-        membership->events.context, partitions, membership->partitions, &args.map_version);
-    status = rpc_client_call(membership->client, &program_manager, MANAGER_HEARTBEAT, &args,
-                             CALL_TIMEOUT_MS, heartbeat_done_cb, membership, NULL);
+    if (partitions != NULL && logs != NULL) {
+        args.partitions.partitions_val = partitions;
+        args.partitions.partitions_len =
+            membership->events.report(membership->events.context, partitions, logs,
+                                      membership->partitions, &args.map_version);
+        args.logs.logs_val = logs;
+        args.logs.logs_len = args.partitions.partitions_len;
+        status = rpc_client_call(membership->client, &program_manager, MANAGER_HEARTBEAT, &args,
+                                 CALL_TIMEOUT_MS, heartbeat_done_cb, membership, NULL);
+    }
+    free(logs);
     free(partitions);
     return status;
 }

@@ -30,10 +30,10 @@ struct membership_events {
     void (*wish)(void *context, const struct wish *wish);
     /* The manager will not have this server, and why. Nothing more comes. */
     void (*rejected)(void *context, const char *message);
-    /* Fills at most `limit` partitions for a heartbeat and returns how many; and the version of the
-     * map that is held. */
-    uint32_t (*report)(void *context, heartbeat_partition *partitions, uint32_t limit,
-                       uint64_t *map_version);
+    /* Fills at most `limit` partitions and their logs for a heartbeat and returns how many; and the
+     * version of the map that is held. */
+    uint32_t (*report)(void *context, heartbeat_partition *partitions, heartbeat_log *logs,
+                       uint32_t limit, uint64_t *map_version);
 };
 
 struct membership_options {

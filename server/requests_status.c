@@ -61,7 +61,7 @@ static uint32_t count_copies(const struct node *node)
 
 /* Only the partitions that this server has a part in. */
 static uint32_t fill_partitions(const struct node *node, partition_status *partitions,
-                                copy_status *copies)
+                                partition_copies *all, copy_status *copies)
 {
     uint64_t now_ms = clock_now_ms();
     uint32_t count = 0;
@@ -72,9 +72,9 @@ static uint32_t fill_partitions(const struct node *node, partition_status *parti
         if (replica->role == REPLICA_NONE)
             continue;
         partitions[count] = status_of(node, i, now_ms);
-        partitions[count].copies.copies_val = copies;
-        partitions[count].copies.copies_len = fill_copies(replica, now_ms, copies);
-        copies += partitions[count++].copies.copies_len;
+        all[count].copies.copies_val = copies;
+        all[count].copies.copies_len = fill_copies(replica, now_ms, copies);
+        copies += all[count++].copies.copies_len;
     }
     return count;
 }
@@ -110,7 +110,9 @@ void request_status(void *context, struct rpc_call *call, const void *args)
     const status_args *status = args;
     status_result result = {.status = SERVER_OK};
     struct refusal refusal;
+    server_report *report = &result.status_result_u.report;
     partition_status *partitions;
+    partition_copies *all;
     copy_status *copies;
 
     if (!requests_cluster(node, status->cluster, &refusal)) {
@@ -120,16 +122,19 @@ void request_status(void *context, struct rpc_call *call, const void *args)
         return;
     }
     partitions = calloc(node->partition_count, sizeof *partitions);
+    all = calloc(node->partition_count, sizeof *all);
     copies = calloc(count_copies(node) + 1u, sizeof *copies);
-    if (partitions != NULL && copies != NULL) {
-        fill_report(node, &result.status_result_u.report);
-        result.status_result_u.report.partitions.partitions_val = partitions;
-        result.status_result_u.report.partitions.partitions_len =
-            fill_partitions(node, partitions, copies);
+    if (partitions != NULL && all != NULL && copies != NULL) {
+        fill_report(node, report);
+        report->partitions.partitions_val = partitions;
+        report->partitions.partitions_len = fill_partitions(node, partitions, all, copies);
+        report->copies.copies_val = all;
+        report->copies.copies_len = report->partitions.partitions_len;
         rpc_reply(call, &result);
     } else {
         rpc_reply_error(call, SYSTEM_ERR);
     }
     free(copies);
+    free(all);
     free(partitions);
 }

@@ -26,13 +26,13 @@ void host_heartbeat(struct host *host)
     for (uint32_t i = 0; i < host->sim->plan.partitions && host->registered; i++) {
         const struct replica *replica = &host->parts[i].replica;
 
+        message->report.logs[message->report.count] = (struct heartbeat_log){
+            .last_epoch = replica->last.epoch, .last_index = replica->last.index};
         message->report.partitions[message->report.count++] =
             (struct heartbeat_partition){.partition = i,
                                          .epoch = replica->seen_epoch,
                                          .role = (unsigned)replica->role,
-                                         .commit_index = replica->commit_index,
-                                         .last_epoch = replica->last.epoch,
-                                         .last_index = replica->last.index};
+                                         .commit_index = replica->commit_index};
     }
     network_send(host->sim, message);
 }

@@ -285,11 +285,15 @@ static void handle_heartbeat(struct sim *sim, const struct message *message)
                                   .map_version = message->report.map_version};
     struct message *answer = answer_to(sim, message, MESSAGE_HEARTBEAT_ANSWER);
     struct heartbeat_partition partitions[SIM_PARTITIONS];
+    struct heartbeat_log logs[SIM_PARTITIONS];
     struct membership_reply reply;
 
     memcpy(partitions, message->report.partitions, sizeof partitions);
     args.partitions.partitions_len = message->report.count;
     args.partitions.partitions_val = partitions;
+    memcpy(logs, message->report.logs, sizeof logs);
+    args.logs.logs_len = message->report.count;
+    args.logs.logs_val = logs;
     CHECK(membership_heartbeat(sim->manager.membership, now_ms(sim), &args, &reply) == 0);
     fill_told(sim, &reply, answer);
     membership_reply_free(&reply);

@@ -183,6 +183,7 @@ struct message {
             bool replace_store;
             uint32_t count; /* heartbeat: of what follows */
             struct heartbeat_partition partitions[SIM_PARTITIONS];
+            struct heartbeat_log logs[SIM_PARTITIONS];
         } report; /* REGISTER, HEARTBEAT, GET_MAP */
         struct {
             enum manager_status status;

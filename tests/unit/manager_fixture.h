@@ -148,13 +148,15 @@ static inline void restart_server(struct membership *membership, uint32_t server
 
 /* A heartbeat that tells of these copies; the reply is the caller's to free. */
 static inline void beat_with(struct membership *membership, uint32_t server, uint64_t now_ms,
-                             struct heartbeat_partition *copies, uint32_t count,
-                             struct membership_reply *reply)
+                             struct heartbeat_partition *copies, struct heartbeat_log *logs,
+                             uint32_t count, struct membership_reply *reply)
 {
     struct heartbeat_args args = {.who = registered_identity(membership, server)};
 
     args.partitions.partitions_len = count;
     args.partitions.partitions_val = copies;
+    args.logs.logs_len = count;
+    args.logs.logs_val = logs;
     assert_int_equal(membership_heartbeat(membership, now_ms, &args, reply), 0);
     assert_int_equal(reply->status, MANAGER_OK);
 }
@@ -163,7 +165,7 @@ static inline void beat(struct membership *membership, uint32_t server, uint64_t
 {
     struct membership_reply reply;
 
-    beat_with(membership, server, now_ms, NULL, 0, &reply);
+    beat_with(membership, server, now_ms, NULL, NULL, 0, &reply);
     membership_reply_free(&reply);
 }
 

@@ -64,6 +64,7 @@ static void pack_map(struct buffer *packed)
 static int setup(void **state)
 {
     server_state states[SERVERS];
+    server_duty duties[SERVERS];
     char texts[SERVERS][32];
     uint32_t moving[] = {1};
     struct buffer packed;
@@ -74,12 +75,9 @@ static int setup(void **state)
     memset(states, 0, sizeof(states));
     for (uint32_t i = 0; i < SERVERS; i++) {
         snprintf(texts[i], sizeof(texts[i]), "127.0.0.1:%u", 1000 + i);
-        states[i] = (server_state){.server = i,
-                                   .address = view_of_text(texts[i]),
-                                   .registered = true,
-                                   .draining = i == 2,
-                                   .copies = 5 + i,
-                                   .primaries = 2 + i};
+        states[i] =
+            (server_state){.server = i, .address = view_of_text(texts[i]), .registered = true};
+        duties[i] = (server_duty){.draining = i == 2, .copies = 5 + i, .primaries = 2 + i};
     }
     const manager_report said = {
         .cluster = 7,
@@ -87,6 +85,7 @@ static int setup(void **state)
         .replicas = 3,
         .replace_after_ms = 60000,
         .servers = {SERVERS, states},
+        .duties = {SERVERS, duties},
         .moving = {1, moving},
         .map = {packed.data, (uint32_t)packed.length},
     };
@@ -112,16 +111,15 @@ static void server_0_says(uint32_t role, uint64_t matched_1, uint64_t matched_2,
         {.server = 1, .member = true, .matched_index = matched_1},
         {.server = 2, .member = true, .matched_index = matched_2},
     };
-    partition_status partitions[] = {{.partition = 0,
-                                      .role = role,
-                                      .last_index = 50,
-                                      .commit_index = 40,
-                                      .copies = {count, copies}}};
-    const server_report said = {.server = 0, .partitions = {1, partitions}};
+    partition_status partitions[] = {
+        {.partition = 0, .role = role, .last_index = 50, .commit_index = 40}};
+    partition_copies all[] = {{.copies = {count, copies}}};
+    const server_report said = {.server = 0, .partitions = {1, partitions}, .copies = {1, all}};
 
     status_take_server(&report.servers[0], &said);
     memset(copies, 0xee, sizeof(copies));
     memset(partitions, 0xee, sizeof(partitions));
+    memset(all, 0xee, sizeof(all));
 }
 
 static const json_t *partition(size_t index)

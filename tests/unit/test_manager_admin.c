@@ -469,17 +469,18 @@ static struct membership *lose_partition(uint64_t length_of_2, uint64_t length_o
 {
     struct membership *membership = open_cluster();
     struct configuration *configuration = &membership->map.configurations[0];
-    struct heartbeat_partition copy = {.partition = 0, .last_epoch = 1};
+    struct heartbeat_partition copy = {.partition = 0};
+    struct heartbeat_log log = {.last_epoch = 1};
     struct membership_reply reply;
 
     crowd(membership);
     configuration->epoch = 7;
     membership->heard_ms[0] = membership->heard_ms[1] = NOW_MS - MEMBERSHIP_LOST_MS;
-    copy.last_index = length_of_2;
-    beat_with(membership, 2, NOW_MS, &copy, length_of_2 > 0, &reply);
+    log.last_index = length_of_2;
+    beat_with(membership, 2, NOW_MS, &copy, &log, length_of_2 > 0, &reply);
     membership_reply_free(&reply);
-    copy.last_index = length_of_3;
-    beat_with(membership, 3, NOW_MS, &copy, length_of_3 > 0, &reply);
+    log.last_index = length_of_3;
+    beat_with(membership, 3, NOW_MS, &copy, &log, length_of_3 > 0, &reply);
     membership_reply_free(&reply);
     return membership;
 }
@@ -529,7 +530,7 @@ static void the_epoch_of_a_copy_counts_before_its_length(void **state)
     const struct admin_args args = {.kind = ADMIN_UNSAFE_RECOVER, .server = ANY_SERVER};
 
     (void)state;
-    membership->reports[2].items[0].last_epoch = 2;
+    membership->reports[2].items[0].log.last_epoch = 2;
     assert_int_equal(succeed(membership, &args), 2);
     assert_int_equal(primary_of(membership, 0), 2);
     membership_free(membership);
@@ -629,12 +630,12 @@ static void status_tells_what_moves_and_who_holds_what(void **state)
     assert_int_equal(reply.moving_count, PARTITIONS);
     for (uint32_t i = 0; i < PARTITIONS; i++)
         assert_int_equal(reply.moving[i], i);
-    assert_int_equal(reply.servers[0].copies, PARTITIONS);
-    assert_int_equal(reply.servers[0].primaries, PARTITIONS);
-    assert_int_equal(reply.servers[1].copies, PARTITIONS);
-    assert_int_equal(reply.servers[1].primaries, 0);
-    assert_true(reply.servers[1].draining && !reply.servers[1].removed);
-    assert_int_equal(reply.servers[2].copies, 0);
+    assert_int_equal(reply.duties[0].copies, PARTITIONS);
+    assert_int_equal(reply.duties[0].primaries, PARTITIONS);
+    assert_int_equal(reply.duties[1].copies, PARTITIONS);
+    assert_int_equal(reply.duties[1].primaries, 0);
+    assert_true(reply.duties[1].draining && !reply.duties[1].removed);
+    assert_int_equal(reply.duties[2].copies, 0);
     membership_reply_free(&reply);
     reach_targets(membership);
     assert_int_equal(

@@ -197,8 +197,8 @@ static struct wish wish_for(struct membership *membership, uint32_t partition, u
     struct wish found = {0};
     const struct wish *asked;
 
-    beat_with(membership, membership->map.configurations[partition].primary.server, now_ms, NULL, 0,
-              &reply);
+    beat_with(membership, membership->map.configurations[partition].primary.server, now_ms, NULL,
+              NULL, 0, &reply);
     asked = find_wish(&reply, partition);
     if (asked != NULL) {
         found = *asked;
@@ -389,7 +389,7 @@ static void leads_that_go_in_one_heartbeat_are_spread(void **state)
             configuration->members[j] = copy_at(membership, j);
         set_target(membership, i, 1, 2, TARGET_ANY);
     }
-    beat_with(membership, 0, START_MS + 10, NULL, 0, &reply);
+    beat_with(membership, 0, START_MS + 10, NULL, NULL, 0, &reply);
     assert_int_equal(reply.wish_count, PARTITIONS);
     for (uint32_t i = 0; i < reply.wish_count; i++) {
         assert_int_equal(reply.wishes[i].kind, WISH_SWITCH);
@@ -432,7 +432,7 @@ static void one_server_catches_up_with_a_bounded_number_at_a_time(void **state)
         configuration->members[0] = copy_at(membership, 0);
         configuration->member_count = 1;
     }
-    beat_with(membership, 0, START_MS + 10, NULL, 0, &reply);
+    beat_with(membership, 0, START_MS + 10, NULL, NULL, 0, &reply);
     assert_int_equal(reply.wish_count, MEMBERSHIP_LEARNERS_LIMIT);
     membership_reply_free(&reply);
     for (uint32_t i = 0; i < 10; i++) {
@@ -440,7 +440,7 @@ static void one_server_catches_up_with_a_bounded_number_at_a_time(void **state)
 
         configuration->learners[configuration->learner_count++] = copy_at(membership, 1);
     }
-    beat_with(membership, 0, START_MS + 20, NULL, 0, &reply);
+    beat_with(membership, 0, START_MS + 20, NULL, NULL, 0, &reply);
     assert_int_equal(reply.wish_count, MEMBERSHIP_LEARNERS_LIMIT - 10);
     membership_reply_free(&reply);
     membership_free(membership);
@@ -454,11 +454,11 @@ static void only_the_leading_process_is_asked(void **state)
     (void)state;
     configure(membership, 1, UINT32_MAX);
     set_target(membership, 0, 1, 3, TARGET_ANY);
-    beat_with(membership, 3, START_MS + 10, NULL, 0, &reply);
+    beat_with(membership, 3, START_MS + 10, NULL, NULL, 0, &reply);
     assert_null(find_wish(&reply, 0));
     membership_reply_free(&reply);
     restart_server(membership, 1, 0, START_MS + 10);
-    beat_with(membership, 1, START_MS + 20, NULL, 0, &reply);
+    beat_with(membership, 1, START_MS + 20, NULL, NULL, 0, &reply);
     assert_null(find_wish(&reply, 0));
     membership_reply_free(&reply);
     membership_free(membership);
@@ -522,7 +522,7 @@ static void turn(struct membership *membership, uint64_t now_ms)
     for (uint32_t server = 0; server < MANY; server++) {
         struct membership_reply reply;
 
-        beat_with(membership, server, now_ms, NULL, 0, &reply);
+        beat_with(membership, server, now_ms, NULL, NULL, 0, &reply);
         for (uint32_t i = 0; i < reply.wish_count; i++)
             follow(membership, server, &reply.wishes[i]);
         membership_reply_free(&reply);
