@@ -6,13 +6,13 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/line_program.h"
 #include "bench/target.h"
-#include "bench/target_workload_program.h"
 
 enum { REQUEST_MAX = 4 << 20 };
 
 struct session {
-    struct program program;
+    struct line_program program;
     struct buffer request;
     bool broken; /* after a failure: an answer may come that nobody awaits */
 };
@@ -54,7 +54,8 @@ static int send_line(struct session *session, const char *verb, size_t count,
         status = buffer_append(request, "\n", 1);
     if (status != 0)
         return error_set(error, status, "workload: a line: %s", error_text(status));
-    status = program_send(&session->program, (const char *)request->data, request->length, error);
+    status =
+        line_program_send(&session->program, (const char *)request->data, request->length, error);
     session->broken = status != 0;
     return status;
 }
@@ -66,7 +67,7 @@ static int take_answer(struct session *session, const char *verb, size_t count,
 {
     const char *line;
     size_t length;
-    int status = program_line(&session->program, &line, &length, error);
+    int status = line_program_line(&session->program, &line, &length, error);
     session->broken = status != 0;
     if (status != 0)
         return status;
@@ -145,7 +146,7 @@ static int take_pairs(struct session *session, struct error *error)
     for (;;) {
         const char *line;
         size_t length;
-        int status = program_line(&session->program, &line, &length, error);
+        int status = line_program_line(&session->program, &line, &length, error);
         session->broken = status != 0;
         if (status != 0 || strcmp(line, "SCAN END") == 0)
             return status;
@@ -175,7 +176,7 @@ static void close_session(struct session *session)
 {
     if (session == NULL)
         return;
-    program_end(&session->program);
+    line_program_end(&session->program);
     buffer_free(&session->request);
     free(session);
 }
@@ -188,7 +189,8 @@ static int open_session(const struct target_place *place, struct session **sessi
     if (*session == NULL)
         return error_set(error, CAIRN_ENOMEM, "workload: out of memory");
     buffer_init(&(*session)->request, REQUEST_MAX);
-    int status = program_start(&(*session)->program, place->address, place->timeout_ms, error);
+    int status = line_program_start(&(*session)->program, place->address, LINE_PROGRAM_OWN_GROUP,
+                                    place->timeout_ms, error);
     if (status == 0)
         status = get(*session, (struct bytes){"?", 1}, &found, error);
     if (status != 0) {

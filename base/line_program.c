@@ -1,8 +1,9 @@
 /* Starts, feeds and ends one program. */
-#include "bench/target_workload_program.h"
+#include "base/line_program.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -48,20 +49,24 @@ static int make_pipes(int child[2], int ours[2])
 }
 
 /* A group of its own lets us end what the shell itself has started, too. */
-static int set_attributes(posix_spawnattr_t *attributes)
+static int set_attributes(posix_spawnattr_t *attributes, enum line_program_group group)
 {
-    sigset_t defaults;
+    short flags = POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK;
+    sigset_t defaults, none;
+    sigemptyset(&none);
     sigemptyset(&defaults);
     sigaddset(&defaults, SIGPIPE); /* ignored here, and that would be inherited */
     int failure = posix_spawnattr_setsigdefault(attributes, &defaults);
     if (failure == 0)
+        failure = posix_spawnattr_setsigmask(attributes, &none);
+    if (failure == 0)
         failure = posix_spawnattr_setpgroup(attributes, 0);
-    return failure != 0 ? failure
-                        : posix_spawnattr_setflags(attributes,
-                                                   POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF);
+    if (group == LINE_PROGRAM_OWN_GROUP)
+        flags |= POSIX_SPAWN_SETPGROUP;
+    return failure != 0 ? failure : posix_spawnattr_setflags(attributes, flags);
 }
 
-static int spawn(struct program *program, const int child[2])
+static int spawn(struct line_program *program, const int child[2])
 {
     char shell[] = "/bin/sh", option[] = "-c";
     /* The new program gets a copy; what is here stays as it is. */
@@ -73,7 +78,7 @@ static int spawn(struct program *program, const int child[2])
         return failure;
     failure = posix_spawnattr_init(&attributes);
     if (failure == 0) {
-        failure = set_attributes(&attributes);
+        failure = set_attributes(&attributes, program->group);
         if (failure == 0)
             failure = posix_spawn_file_actions_adddup2(&actions, child[0], STDIN_FILENO);
         if (failure == 0)
@@ -86,11 +91,12 @@ static int spawn(struct program *program, const int child[2])
     return failure;
 }
 
-int program_start(struct program *program, const char *command, uint64_t timeout_ms,
-                  struct error *error)
+int line_program_start(struct line_program *program, const char *command,
+                       enum line_program_group group, uint64_t timeout_ms, struct error *error)
 {
     int child[2] = {-1, -1}, ours[2] = {-1, -1};
-    *program = (struct program){.command = command, .timeout_ms = timeout_ms, .to = -1, .from = -1};
+    *program = (struct line_program){
+        .command = command, .group = group, .timeout_ms = timeout_ms, .to = -1, .from = -1};
     int failure = make_pipes(child, ours);
     if (failure == 0) {
         failure = spawn(program, child);
@@ -117,7 +123,7 @@ int program_start(struct program *program, const char *command, uint64_t timeout
 
 /* Waits up to `limit_ms` for the shell's end. It is left to be waited for, so that its number, and
  * its group's, stay its own. */
-static bool await_end(const struct program *program, uint64_t limit_ms, siginfo_t *how)
+static bool await_end(const struct line_program *program, uint64_t limit_ms, siginfo_t *how)
 {
     uint64_t deadline_ms = clock_now_ms() + limit_ms;
     for (;;) {
@@ -131,21 +137,22 @@ static bool await_end(const struct program *program, uint64_t limit_ms, siginfo_
     }
 }
 
-/* What the shell has started may outlive it: the whole group is ended. */
-static void end_group(struct program *program)
+/* What the shell has started may outlive it: the whole group is ended, if it is its own. */
+static void end_group(struct line_program *program)
 {
+    const pid_t ended = program->group == LINE_PROGRAM_OWN_GROUP ? -program->pid : program->pid;
     siginfo_t how;
     if (!await_end(program, END_WAIT_MS, &how)) {
-        kill(-program->pid, SIGTERM);
+        kill(ended, SIGTERM);
         (void)await_end(program, END_WAIT_MS, &how);
     }
-    kill(-program->pid, SIGKILL);
+    kill(ended, SIGKILL);
     while (waitpid(program->pid, NULL, 0) < 0 && errno == EINTR)
         continue;
     program->pid = 0;
 }
 
-void program_end(struct program *program)
+void line_program_end(struct line_program *program)
 {
     static const char STOP[] = "STOP\n";
     if (program->pid == 0)
@@ -160,7 +167,7 @@ void program_end(struct program *program)
 }
 
 /* The program has closed its output or input. Reports how it ended. */
-static int report_end(struct program *program, struct error *error)
+static int report_end(struct line_program *program, struct error *error)
 {
     siginfo_t how;
     if (!await_end(program, END_WAIT_MS, &how))
@@ -176,15 +183,19 @@ static int report_end(struct program *program, struct error *error)
 /* --- talking ------------------------------------------------------------------------------------
  */
 
-static int await(struct program *program, int end, short events, struct error *error)
+static int await(struct line_program *program, int end, short events, struct error *error)
 {
     struct pollfd waited = {.fd = end, .events = events};
     for (;;) {
+        int left_ms = -1;
         uint64_t now_ms = clock_now_ms();
         if (now_ms >= program->deadline_ms)
             return error_set(error, CAIRN_ETIMEDOUT, "workload: %s: no answer in %llu ms",
                              program->command, (unsigned long long)program->timeout_ms);
-        int ready = poll(&waited, 1, (int)(program->deadline_ms - now_ms));
+        if (program->deadline_ms != UINT64_MAX)
+            left_ms = (int)(program->deadline_ms - now_ms < INT_MAX ? program->deadline_ms - now_ms
+                                                                    : INT_MAX);
+        int ready = poll(&waited, 1, left_ms);
         if (ready > 0)
             return 0;
         if (ready < 0 && errno != EINTR)
@@ -192,9 +203,11 @@ static int await(struct program *program, int end, short events, struct error *e
     }
 }
 
-int program_send(struct program *program, const char *text, size_t length, struct error *error)
+int line_program_send(struct line_program *program, const char *text, size_t length,
+                      struct error *error)
 {
-    program->deadline_ms = clock_now_ms() + program->timeout_ms;
+    program->deadline_ms =
+        program->timeout_ms == 0 ? UINT64_MAX : clock_now_ms() + program->timeout_ms;
     while (length > 0) {
         ssize_t written = write(program->to, text, length);
         int status = 0;
@@ -213,7 +226,7 @@ int program_send(struct program *program, const char *text, size_t length, struc
 }
 
 /* Appends what has come, waiting for something. */
-static int receive(struct program *program, struct error *error)
+static int receive(struct line_program *program, struct error *error)
 {
     struct buffer *input = &program->input;
     buffer_consume(input, program->taken);
@@ -236,7 +249,8 @@ static int receive(struct program *program, struct error *error)
     }
 }
 
-int program_line(struct program *program, const char **line, size_t *length, struct error *error)
+int line_program_line(struct line_program *program, const char **line, size_t *length,
+                      struct error *error)
 {
     struct buffer *input = &program->input;
     size_t looked = 0; /* bytes without a newline, behind `taken` */
