@@ -76,7 +76,7 @@ static int stored_expiry(struct lmdb_writer *writer, struct slice key, bool *fou
 }
 
 static int write_item(struct lmdb_writer *writer, uint32_t partition, const struct item *item,
-                      uint64_t log_time_ms)
+                      uint64_t log_time_ms, struct store_keys *keys)
 {
     struct stored_key key;
     bool found;
@@ -87,6 +87,10 @@ static int write_item(struct lmdb_writer *writer, uint32_t partition, const stru
         return code;
     /* S2: an entry with this log time is committed, so the key is absent for good. */
     bool gone = item->version == 0 || is_expired(item->expires_ms, log_time_ms);
+    if (gone && found)
+        store_keys_take(keys, item->bytes, item->key_length);
+    else if (!gone && !found)
+        store_keys_add(keys, item->bytes, item->key_length);
     if (gone && found) {
         code = lmdb_delete(writer, LMDB_DATA, key_slice(&key));
     } else if (!gone) {
@@ -101,11 +105,11 @@ static int write_item(struct lmdb_writer *writer, uint32_t partition, const stru
 }
 
 static int write_items(struct lmdb_writer *writer, const struct frozen_partition *frozen,
-                       struct checkpoint_pace *pace)
+                       struct store_keys *keys, struct checkpoint_pace *pace)
 {
     for (struct item *item = memtable_first(&frozen->items); item != NULL;
          item = memtable_next(item)) {
-        int code = write_item(writer, frozen->partition, item, frozen->position.log_time_ms);
+        int code = write_item(writer, frozen->partition, item, frozen->position.log_time_ms, keys);
         if (code != CAIRN_OK)
             return code;
         checkpoint_pace_row(pace);
@@ -115,15 +119,17 @@ static int write_items(struct lmdb_writer *writer, const struct frozen_partition
 
 /* Drops one expired key that the expiry row names, and the row. */
 static int reclaim(struct lmdb_writer *writer, uint32_t partition, const struct stored_key *row,
-                   uint64_t expires_ms)
+                   uint64_t expires_ms, struct store_keys *keys)
 {
     struct stored_key key;
     bool found;
     uint64_t stored_ms;
     data_key(&key, partition, row->bytes + EXPIRY_PREFIX_BYTES, row->length - EXPIRY_PREFIX_BYTES);
     int code = stored_expiry(writer, key_slice(&key), &found, &stored_ms);
-    if (code == CAIRN_OK && found && stored_ms == expires_ms)
+    if (code == CAIRN_OK && found && stored_ms == expires_ms) {
+        store_keys_take(keys, key.bytes + PREFIX_BYTES, key.length - PREFIX_BYTES);
         code = lmdb_delete(writer, LMDB_DATA, key_slice(&key));
+    }
     if (code != CAIRN_OK)
         return code;
     return lmdb_delete(writer, LMDB_EXPIRY, key_slice(row));
@@ -131,7 +137,8 @@ static int reclaim(struct lmdb_writer *writer, uint32_t partition, const struct 
 
 /* Reclaims expired keys that nobody touches. What readers see does not change: the frozen log time
  * is beyond their expiry (S2). */
-static int sweep(struct lmdb_writer *writer, struct frozen_partition *frozen, uint64_t *limit)
+static int sweep(struct lmdb_writer *writer, struct frozen_partition *frozen, uint64_t *limit,
+                 struct store_keys *keys)
 {
     frozen->sweep_left = false;
     for (;;) {
@@ -154,7 +161,7 @@ static int sweep(struct lmdb_writer *writer, struct frozen_partition *frozen, ui
         --*limit;
         memcpy(row.bytes, found.data, found.length);
         row.length = (uint32_t)found.length;
-        code = reclaim(writer, frozen->partition, &row, expires_ms);
+        code = reclaim(writer, frozen->partition, &row, expires_ms, keys);
         if (code != CAIRN_OK)
             return code;
     }
@@ -203,9 +210,15 @@ static int write_partition(struct lmdb_writer *writer, struct frozen_partition *
     if (position->installing)
         return position_write_seen(writer, frozen->partition, position->history,
                                    position->seen_epoch);
-    int code = write_items(writer, frozen, pace);
+    struct store_keys keys;
+    bool known;
+    int code = position_keys_find(writer, frozen->partition, &keys, &known);
     if (code == CAIRN_OK)
-        code = sweep(writer, frozen, sweep_limit);
+        code = write_items(writer, frozen, &keys, pace);
+    if (code == CAIRN_OK)
+        code = sweep(writer, frozen, sweep_limit, &keys);
+    if (code == CAIRN_OK && known)
+        code = position_keys_put(writer, frozen->partition, &keys);
     if (code == CAIRN_OK)
         code = write_sessions(writer, frozen);
     if (code == CAIRN_OK)

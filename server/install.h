@@ -19,6 +19,7 @@
 #include "server/memtable.h"
 #include "server/store.h"
 #include "server/store_lmdb.h"
+#include "server/value.h"
 
 enum install_step {
     INSTALL_MARK,  /* not durably marked yet */
@@ -53,6 +54,7 @@ struct install_job {
     struct memtable discarded;   /* the partition's old memtable, to be freed */
     struct install_chunks taken; /* being written */
     bool end_taken;              /* all rows are in `taken` */
+    struct store_keys keys;      /* of the pairs that are in LMDB */
 };
 
 /* Takes the items of `discarded`. NULL: out of memory, nothing changed. */

@@ -109,33 +109,35 @@ static int fill_clear(void *context, struct lmdb_writer *writer)
 struct transfer {
     const struct install_job *job;
     uint64_t cost;
+    struct store_keys keys; /* with those of the transactions before */
     /* Out: behind the last row written. */
     struct install_chunk *chunk; /* NULL: all of them */
     size_t written;
 };
 
 static int write_pair(struct lmdb_writer *writer, uint32_t partition, const struct row *row,
-                      uint64_t *cost)
+                      struct transfer *transfer)
 {
     struct stored_key key;
     uint32_t key_length = (uint32_t)row->key.length;
+    store_keys_add(&transfer->keys, row->key.data, row->key.length);
     data_key(&key, partition, row->key.data, key_length);
     int code =
         lmdb_put(writer, LMDB_DATA, (struct slice){key.bytes, key.length}, row->record, nothing);
     if (code != CAIRN_OK || row->value.expires_ms == 0)
         return code;
-    *cost += EXPIRY_COST_BYTES;
+    transfer->cost += EXPIRY_COST_BYTES;
     expiry_key(&key, partition, row->value.expires_ms, row->key.data, key_length);
     return lmdb_put(writer, LMDB_EXPIRY, (struct slice){key.bytes, key.length}, nothing, nothing);
 }
 
 static int write_row(struct lmdb_writer *writer, uint32_t partition, const struct row *row,
-                     uint64_t *cost)
+                     struct transfer *transfer)
 {
     struct stored_key key;
-    *cost += ROW_COST_BYTES + row_bytes(row);
+    transfer->cost += ROW_COST_BYTES + row_bytes(row);
     if (row->kind == ROW_PAIR)
-        return write_pair(writer, partition, row, cost);
+        return write_pair(writer, partition, row, transfer);
     if (row->kind == ROW_END)
         return CAIRN_OK;
     session_key(&key, partition, row->session.client);
@@ -151,7 +153,7 @@ static int write_chunk(struct transfer *transfer, struct lmdb_writer *writer)
         struct row row;
         /* They were verified when they came. */
         CHECK(row_take(&rest, transfer->job->partition, &row) == CAIRN_OK);
-        int code = write_row(writer, transfer->job->partition, &row, &transfer->cost);
+        int code = write_row(writer, transfer->job->partition, &row, transfer);
         if (code != CAIRN_OK)
             return code;
         transfer->written = chunk->length - rest.length;
@@ -164,6 +166,7 @@ static int fill_rows(void *context, struct lmdb_writer *writer)
     struct transfer *transfer = context;
     const struct install_job *job = transfer->job;
     transfer->cost = 0;
+    transfer->keys = job->keys;
     transfer->chunk = STAILQ_FIRST(&job->taken);
     transfer->written = transfer->chunk == NULL ? 0 : transfer->chunk->written;
     while (transfer->chunk != NULL) {
@@ -176,13 +179,17 @@ static int fill_rows(void *context, struct lmdb_writer *writer)
         transfer->written = 0;
     }
     /* W5: the position comes with the last of what it stands for. */
-    return job->end_taken ? position_write(writer, job->partition, &job->end) : CAIRN_OK;
+    if (!job->end_taken)
+        return CAIRN_OK;
+    int code = position_keys_put(writer, job->partition, &transfer->keys);
+    return code == CAIRN_OK ? position_write(writer, job->partition, &job->end) : code;
 }
 
 /* Drops what is in LMDB now. */
 static void transfer_done(struct install_job *job, const struct transfer *transfer)
 {
     struct install_chunk *chunk;
+    job->keys = transfer->keys;
     while ((chunk = STAILQ_FIRST(&job->taken)) != transfer->chunk) {
         STAILQ_REMOVE_HEAD(&job->taken, next);
         free(chunk);

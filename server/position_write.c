@@ -3,6 +3,8 @@
 
 #include "server/value.h"
 
+static const struct slice nothing = {NULL, 0};
+
 static struct slice key_slice(const struct stored_key *key)
 {
     return (struct slice){.data = key->bytes, .length = key->length};
@@ -64,6 +66,37 @@ int position_write(struct lmdb_writer *writer, uint32_t partition,
         return code;
     position_raise_seen(&raised, stored.history, stored.seen_epoch);
     return position_put(writer, partition, &raised);
+}
+
+int position_keys_find(struct lmdb_writer *writer, uint32_t partition, struct store_keys *keys,
+                       bool *known)
+{
+    struct store_position stored;
+    struct stored_key key;
+    struct slice value;
+    *keys = (struct store_keys){0};
+    *known = false;
+    int code = position_find(writer, partition, &stored);
+    if (code != CAIRN_OK)
+        return code;
+    keys_key(&key, partition);
+    code = lmdb_find(writer, LMDB_META, key_slice(&key), &value);
+    if (code == CAIRN_OK)
+        code = keys_decode(value.data, value.length, partition, keys);
+    /* A partition to which nothing was ever applied has no pairs. */
+    *known =
+        code == CAIRN_OK || (code == CAIRN_ENOTFOUND && stored.index == 0 && stored.install == 0);
+    return code == CAIRN_ENOTFOUND ? CAIRN_OK : code;
+}
+
+int position_keys_put(struct lmdb_writer *writer, uint32_t partition, const struct store_keys *keys)
+{
+    struct stored_key key;
+    uint8_t bytes[KEYS_BYTES];
+    keys_key(&key, partition);
+    keys_encode(bytes, partition, keys);
+    return lmdb_put(writer, LMDB_META, key_slice(&key), (struct slice){bytes, sizeof(bytes)},
+                    nothing);
 }
 
 int position_write_seen(struct lmdb_writer *writer, uint32_t partition, uint64_t history,

@@ -1,11 +1,14 @@
 /* A server's store: opening, reading, positions, and the loop thread's side of checkpoints. */
 #include "server/store.h"
 
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
 #include "proto/limits.h"
+#include "server/store_pages.h"
 #include "server/store_state.h"
 #include "server/value.h"
 
@@ -39,6 +42,27 @@ static int thread_create(struct store *store, struct error *error)
     return checkpointer_create(&options, &store->checkpointer, error);
 }
 
+/* W8: LMDB reads what the check found whole. */
+static int open_checked(struct store *store, const char *directory, struct error *error)
+{
+    char path[PATH_MAX];
+    int length = snprintf(path, sizeof(path), "%s/data.mdb", directory);
+    struct store_pages pages = {.keys =
+                                    calloc(store->options.partitions, sizeof(struct store_keys))};
+    int code = CAIRN_OK;
+    if (pages.keys == NULL || length < 0 || (size_t)length >= sizeof(path))
+        code = error_set(error, pages.keys == NULL ? CAIRN_ENOMEM : CAIRN_EINVAL,
+                         pages.keys == NULL ? "%s: out of memory" : "%s: path too long", directory);
+    if (code == CAIRN_OK)
+        code = store_pages_check(path, store->options.partitions, &pages, error);
+    if (code == CAIRN_OK)
+        code = lmdb_open(directory, store->options.map_bytes, &store->lmdb, error);
+    if (code == CAIRN_OK)
+        code = store_load(store, directory, &pages, error);
+    free(pages.keys);
+    return code;
+}
+
 int store_open(const struct store_options *options, struct store **result, struct error *error)
 {
     *result = NULL;
@@ -57,9 +81,7 @@ int store_open(const struct store_options *options, struct store **result, struc
     }
     int code = lmdb_make(options->directory, store->options.map_bytes, error);
     if (code == CAIRN_OK)
-        code = lmdb_open(options->directory, store->options.map_bytes, &store->lmdb, error);
-    if (code == CAIRN_OK)
-        code = store_load(store, options->directory, error);
+        code = open_checked(store, options->directory, error);
     if (code == CAIRN_OK)
         code = thread_create(store, error);
     if (code != CAIRN_OK) {

@@ -9,6 +9,7 @@
 #include "server/session.h"
 #include "server/store.h"
 #include "server/store_lmdb.h"
+#include "server/store_pages.h"
 
 struct store_partition {
     struct memtable live;
@@ -70,7 +71,9 @@ void store_session_replay(struct store *store, uint32_t partition, const struct 
                           struct outcome *outcome);
 /* store_install.c: gives up an install under way, forgets one that is done. */
 void store_install_free(struct store *store, struct store_partition *at);
-/* store_load.c: checks the format, loads positions and sessions. */
-int store_load(struct store *store, const char *directory, struct error *error);
+/* store_load.c: checks the format, loads positions and sessions. `pages`: what
+ * they were found to hold. */
+int store_load(struct store *store, const char *directory, const struct store_pages *pages,
+               struct error *error);
 
 #endif

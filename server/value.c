@@ -99,6 +99,13 @@ void position_key(struct stored_key *out, uint32_t partition)
     out->length = 1 + PREFIX_BYTES;
 }
 
+void keys_key(struct stored_key *out, uint32_t partition)
+{
+    out->bytes[0] = 'k';
+    put_prefix(out->bytes + 1, partition);
+    out->length = 1 + PREFIX_BYTES;
+}
+
 void format_key(struct stored_key *out)
 {
     static const char name[] = "format";
@@ -262,6 +269,34 @@ bool position_raise_seen(struct store_position *position, uint64_t history, uint
     position->history = history;
     position->seen_epoch = epoch;
     return true;
+}
+
+void store_keys_add(struct store_keys *keys, const uint8_t *key, size_t key_length)
+{
+    keys->rows++;
+    keys->sum += hash_bytes(key, key_length);
+}
+
+void store_keys_take(struct store_keys *keys, const uint8_t *key, size_t key_length)
+{
+    keys->rows--;
+    keys->sum -= hash_bytes(key, key_length);
+}
+
+void keys_encode(uint8_t out[KEYS_BYTES], uint32_t partition, const struct store_keys *keys)
+{
+    put_u64(out, keys->rows);
+    put_u64(out + 8, keys->sum);
+    put_u64(out + 16, hash_seeded(out, 16, partition));
+}
+
+int keys_decode(const uint8_t *bytes, size_t length, uint32_t partition, struct store_keys *keys)
+{
+    *keys = (struct store_keys){0};
+    if (length != KEYS_BYTES || get_u64(bytes + 16) != hash_seeded(bytes, 16, partition))
+        return CAIRN_ECORRUPT;
+    *keys = (struct store_keys){.rows = get_u64(bytes), .sum = get_u64(bytes + 8)};
+    return CAIRN_OK;
 }
 
 void format_encode(uint8_t out[FORMAT_BYTES], uint32_t partitions)

@@ -9,8 +9,7 @@
  *   sessions  u16 partition, u64 client                    session record
  *   meta      "format"                                     u32 major, u32 minor, u32 partitions
  *             'p', u16 partition                           position record
- *             'k', u16 partition                           u64 pairs, u64 sum of the hashes of
- * their keys, u64 checksum of both
+ *             'k', u16 partition                           keys record
  *
  *   value record                      session record                    position record
  *    0  u8  format, 1                  0  u8  format, 1                  0  u64 history
@@ -23,6 +22,9 @@
  *                                     28  u64 checksum of the old value 56  u64 checksum
  *                                     36  u64 checksum of key and 0..35
  *                                     44  the old value
+ *
+ * A keys record: u64 pairs of the partition; u64 sum of the hashes of their keys; u64 checksum of
+ * these, seeded with the partition's number.
  *
  * Format 2. A position record of format 1 ends with its checksum at 40: never installed (W9). The
  * first position that is written raises the format.
@@ -102,7 +104,7 @@ int position_decode(const uint8_t *bytes, size_t length, uint32_t partition,
 bool position_raise_seen(struct store_position *position, uint64_t history, uint64_t epoch);
 
 /* The keys of one partition's pairs: how many, and the sum of their hashes. That a key is gone no
- * checksum of a row can tell; these can. */
+ * checksum of a row can tell; these can (W8). */
 struct store_keys {
     uint64_t rows, sum;
 };
