@@ -11,6 +11,7 @@ import unittest
 
 import fail_cases
 import fail_nth
+import fail_units
 from cluster import QUICK, CairnTest, program, timeout
 
 CASES = int(os.environ.get("FAIL_CASES", "0"))
@@ -43,7 +44,7 @@ class FailNth(CairnTest):
     def sample(self, places, target, count):
         """Of all kinds, and of kinds that have few places as often as of those that have many."""
         binary = program(target)
-        places = fail_nth.unlike([p for p in places if fail_nth.functions(binary, p.frames, p.base)], binary)
+        places = fail_nth.unlike(p for p in places if fail_nth.inside(binary, p.frames, p.base))
         self.assertGreater(len(places), 20)
         kinds = sorted({place.kind for place in places})
         for _ in range(CASES or count):
@@ -60,11 +61,21 @@ class FailNth(CairnTest):
         folder = self.temporary()
         binary = os.path.join(folder, "careless")
         subprocess.run(["cc", "-g", "-O0", "-x", "c", "-o", binary, "-"], input=CARELESS.encode(), check=True)
-        self.assertEqual((None, False), fail_cases.unit(self.library, binary)[:2])
+        run = fail_units.Run(self.library, binary)
+        self.assertEqual((None, False), (run.wrong, run.fired))
         for nth, what in ((1, "hang"), (2, "crash: SIGSEGV in main")):
-            wrong, fired, site, _ = fail_cases.unit(self.library, binary, ("alloc", nth), seconds=1)
-            self.assertTrue(fired and wrong.startswith(what), wrong)
-            self.assertTrue(site[0].startswith("main "), site)
+            run = fail_units.Run(self.library, binary, ("alloc", nth), seconds=1)
+            self.assertTrue(run.fired and run.wrong.startswith(what), run.wrong)
+            self.assertTrue(run.site[0].startswith("main "), run.site)
+
+    def test_servers_that_look_away_are_noticed(self):
+        """The program is told that its sync or write was done, which it was not: as if it did not ask."""
+        for phase, kind in (("run", "write"), ("start", "sync")):
+            case = fail_cases.Case(self.library, "server", phase, (kind, 1, 0, True), lies=True)
+            with self.assertRaises(AssertionError) as raised:
+                case.run()
+            self.assertTrue(case.fired)
+            self.step(f"{kind}: {str(raised.exception)[:100]}")
 
     @timeout(60)
     def test_in_clients(self):

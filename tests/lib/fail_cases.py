@@ -17,8 +17,8 @@ import cluster as clusters
 import fail_nth
 from cluster import QUICK, SCALE, Cluster, program
 
-# While the fault lasts; then it is lifted, and everything has to go on.
-FAULT_SECONDS, AFTER_SECONDS = 3, 25
+# While the fault lasts; then it is lifted, and everything has to go on. Sooner where nobody is left.
+FAULT_SECONDS, LEFT_SECONDS, AFTER_SECONDS = 2, 0.3, 25
 BIG = 220 << 10
 SANITIZER = re.compile(r"Sanitizer|runtime error:|==\d+==ERROR")
 CLEAN_ENDS = (0, 2, 3, -signal.SIGABRT)
@@ -43,7 +43,8 @@ class Client:
     """A client in workload mode that keeps what each key may hold, and checks every answer."""
 
     def __init__(self, cluster, before=(), options=()):
-        self.cluster, self.unsure, self.kept = cluster, False, {}
+        self.cluster, self.kept = cluster, {}
+        self.is_hopeless = lambda: False  # nobody is left who could answer
         self.process = subprocess.Popen(
             [*before, program("cairn"), "--manager", cluster.manager_address, *options, "workload"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -75,9 +76,15 @@ class Client:
             self.process.stdin.flush()
         except BrokenPipeError:
             return None
-        deadline = time.monotonic() + seconds * SCALE
+        began = time.monotonic()
+        deadline = began + seconds * SCALE
         while True:
-            got = self.line(deadline)
+            if on_late is not None and self.is_hopeless():
+                deadline = min(deadline, began + LEFT_SECONDS * SCALE)
+            soon = time.monotonic() + LEFT_SECONDS * SCALE
+            got = self.line(min(deadline, soon))
+            if got is None and self.process.poll() is None and time.monotonic() < deadline:
+                continue
             if got is None and self.process.poll() is None and time.monotonic() >= deadline:
                 if on_late is None:
                     raise Wrong(f"hang: no answer to {text[:60]}")
@@ -151,12 +158,16 @@ def values(seed):
     return value
 
 
-def verify(cluster, kept):
-    """Everything acknowledged is there, by a client that caches nothing."""
-    client = Client(cluster, options=["--no-cache", "--timeout", str(int(20000 * SCALE))])
+def verify(cluster, kept, served=True):
+    """Everything acknowledged is there, by a client that caches nothing. Not `served`: or is not served
+    for now, since the copies that it is in are gone."""
+    wait = 20000 if served else 2000
+    client = Client(cluster, options=["--no-cache", "--timeout", str(int(wait * SCALE))])
     try:
         for key, may in kept.items():
             answer = client.call(f"GET {key}", seconds=30)
+            if answer is None and not served:
+                break
             if answer is None:
                 raise Wrong(f"not served after the restart: {key}: {client.errors[-1:]}")
             if not any(answer == f"GET {key} {value}" for value in may):
@@ -168,12 +179,14 @@ def verify(cluster, kept):
 
 class Case:
     """target: "server" or "manager" ("client": Clients); phase: "run" (the fault comes while it serves and
-    stops) or "start" (while it recovers). Without an arming places are noted."""
+    stops), "start" (while it recovers and catches up) or "alone" (while a server recovers what no other
+    copy has). Without an arming places are noted. `lies`: see fail_nth.h."""
 
-    def __init__(self, library, target, phase, arming=None, backend="thread", seed=1):
-        self.library, self.target, self.phase = library, target, phase
+    def __init__(self, library, target, phase, arming=None, backend="thread", seed=1, lies=False):
+        self.library, self.target, self.phase, self.lies = library, target, phase, lies
         self.arming, self.backend, self.value = arming, backend, values(seed)
         self.notes, self.places, self.fired, self.site = [], [], False, []
+        self.other_crashed = False
 
     def run(self):
         """Raises Wrong."""
@@ -215,6 +228,7 @@ class Case:
         if self.arming is None:
             self.control.set("noting", 1)
         else:
+            self.control.set("lies", int(self.lies))
             self.control.arm(*self.arming)
 
     def disarm(self):
@@ -232,6 +246,15 @@ class Case:
             node.start()
         self.start_other()
 
+    def is_hopeless(self):
+        """The process with the fault has ended, and the other server cannot go on, or perhaps cannot."""
+        process = self.node().process
+        return self.other_crashed and process is not None and process.poll() is not None
+
+    def crash_other(self):
+        self.other_crashed = True
+        self.cluster.servers[1].crash()
+
     def start_other(self):
         other = self.cluster.servers[1]
         if other.process is None:
@@ -246,24 +269,45 @@ class Case:
             server.start()
         self.cluster.wait_ready()
         self.client = Client(self.cluster)
+        self.client.is_hopeless = self.is_hopeless
         for n in range(8):
             self.must(self.client.write(f"k{n}", self.value()), "a write before the fault")
-        if self.phase == "run":
-            self.arm()
-            self.script()
-            self.expect_end(node, stop=True)
-        else:
-            node.crash()
-            self.script(quick=True)
-            self.arm()
-            node.start()
-            self.script(quick=True)
-            time.sleep(0.3 * SCALE)
-            self.expect_end(node, stop=True)
+        {"run": self.play_run, "start": self.play_start, "alone": self.play_alone}[self.phase](node)
+        self.expect_end(node, stop=True)
         self.disarm()
         node.command = self.command
         node.start()
+        if self.target == "server" and self.cluster.servers[1].process is None:
+            verify(self.cluster, self.client.kept, served=False)
+        self.start_other()
         self.after()
+
+    def play_run(self, node):
+        self.arm()
+        self.script()
+        if self.target == "server":
+            self.write_alone()
+
+    def play_start(self, node):
+        node.crash()
+        self.script(quick=True)
+        self.arm()
+        node.start()
+        self.script(quick=True)
+        time.sleep(0.3 * SCALE)
+
+    def play_alone(self, node):
+        self.write_alone()
+        node.crash()
+        self.arm()
+        node.start()
+        self.script(quick=True)
+
+    def write_alone(self):
+        """No other copy has these."""
+        self.crash_other()
+        for n in range(4):
+            self.client.write(f"k{n}", self.value(), on_late=self.lift)
 
     def must(self, done, what):
         if not done:
@@ -280,7 +324,7 @@ class Case:
         self.cluster.cli("--timeout", "1500", "scan", "k", "l")
         self.cluster.cli("--timeout", "1500", "status")
         # A copy that goes and comes back: takeovers, catching up, what the manager notes of it.
-        self.cluster.servers[1].crash()
+        self.crash_other()
         for n in range(3):
             self.client.write(f"k{n}", self.value(), **late, seconds=2)
         self.start_other()
@@ -353,12 +397,26 @@ class Clients(Case):
             client.write(f"k{n}", self.value(), on_late=self.disarm)
             for _ in range(6):
                 client.read(f"k{n}", on_late=self.disarm)
+        self.written_by_another("k1")
+        for _ in range(3):
+            client.read("k1", on_late=self.disarm)
         client.call("SCAN k l", on_late=self.disarm, seconds=2)
         code = client.end()
         if code not in CLEAN_ENDS and not self.control.get("signal"):
             raise Wrong(f"the client ended with {code}: {client.errors[-2:]}")
         if code == -signal.SIGABRT and not client.errors:
             self.notes.append("aborted without a word")
+
+    def written_by_another(self, key):
+        """What this host has cached of the key is of no use any more, to other processes, too."""
+        value = self.value()
+        result = self.cluster.cli("--no-cache", "put", key, value)
+        if result.code != 0:
+            raise Wrong(f"another client's write failed: {result}")
+        self.client.kept[key] = {value}
+        result = self.cluster.cli("get", key)
+        if result.text.rstrip("\n") != value:
+            raise Wrong(f"stale: another client read {result}, not {short({value})}")
 
     def stored(self, key):
         result = self.cluster.cli("--no-cache", "get", key)
@@ -371,39 +429,3 @@ class _NoCluster:
     @staticmethod
     def close():
         pass
-
-
-def unit(library, binary, arming=None, seconds=20):
-    """(case's fields) of a unit test program: its checks may fail, it may not crash or hang."""
-    with tempfile.TemporaryDirectory(prefix="cairn-fail-") as folder:
-        control = fail_nth.Control(library, os.path.join(folder, "control"))
-        if arming is None:
-            control.set("noting", 1)
-        else:
-            control.arm(*arming)
-        process = subprocess.Popen([*control.before, binary], stdin=subprocess.DEVNULL, cwd=folder,
-                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                   env={**os.environ, "TMPDIR": folder},
-                                   start_new_session=True)
-        hung = False
-        try:
-            process.wait(seconds * SCALE)
-        except subprocess.TimeoutExpired:
-            hung = True
-        finally:
-            try:
-                os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-            process.wait()
-        base = control.get("base")
-        crash = fail_nth.functions(binary, control.crashed(), base)
-        site = fail_nth.functions(binary, control.failed(), base)
-        places, fired, number = list(control.places()), control.get("fired") > 0, control.get("signal")
-        control.close()
-        wrong = None
-        if number:
-            wrong = f"crash: {signal.Signals(number).name} in {'; '.join(crash[:6])}"
-        elif hung:
-            wrong = "hang"
-        return wrong, fired, site, places

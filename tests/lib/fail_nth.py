@@ -12,11 +12,11 @@ import subprocess
 
 from cluster import ROOT
 
-SOURCE = os.path.join(ROOT, "tests", "lib", "preload", "fail_nth.c")
+SOURCES = [os.path.join(ROOT, "tests", "lib", "preload", name) for name in ("fail_nth.c", "fail_unsynced.c")]
 KINDS = ("alloc", "open", "write", "read", "sync", "rename", "mmap", "size", "socket", "accept",
          "connect", "send", "receive", "thread", "uring")
 FRAMES, PLACES = 12, 4096
-_FIELDS = ("armed", "kind", "nth", "stack", "forever", "noting", "seen", "fired", "base", "signal")
+_FIELDS = ("armed", "kind", "nth", "stack", "forever", "noting", "lies", "seen", "fired", "base", "signal")
 _STACK = 3 + FRAMES
 _FAILED = len(_FIELDS)
 _CRASHED = _FAILED + _STACK
@@ -30,7 +30,7 @@ Place = collections.namedtuple("Place", "kind stack count frames base")
 def build(folder):
     """The library to preload."""
     made = os.path.join(folder, "fail_nth.so")
-    subprocess.run(["cc", "-std=gnu11", "-O1", "-shared", "-fPIC", "-o", made, SOURCE], check=True)
+    subprocess.run(["cc", "-std=gnu11", "-O1", "-shared", "-fPIC", "-o", made, *SOURCES], check=True)
     return made
 
 
@@ -76,7 +76,7 @@ class Control:
 
     def _stack_at(self, index):
         words = struct.unpack_from(f"={_STACK}Q", self.memory, 8 * index)
-        return words[0], words[1], words[2], [frame for frame in words[3:] if frame]
+        return words[0], words[1], words[2], tuple(frame for frame in words[3:] if frame)
 
     def places(self):
         """Where calls came from while `noting` was set."""
@@ -92,20 +92,35 @@ class Control:
         return self._stack_at(_CRASHED)[3]
 
 
+def inside(program, frames, base):
+    """Those frames that lie in the program itself."""
+    size = os.path.getsize(program)
+    return [frame for frame in frames if base < frame < base + size]
+
+
+def _symbols(program, frames, base, *options):
+    # A return address lies behind its call.
+    done = subprocess.run(["addr2line", *options, "-e", program], stdout=subprocess.PIPE, text=True, check=True,
+                          input="".join(f"{frame - 1 - base:#x}\n" for frame in frames))
+    return done.stdout.splitlines()
+
+
 def functions(program, frames, base):
     """["function file:line", ...] of those frames that lie in the program itself, innermost first."""
-    size = os.path.getsize(program)
-    # A return address lies behind its call.
-    inside = [hex(frame - 1 - base) for frame in frames if base < frame < base + size]
-    if not inside:
+    frames = inside(program, frames, base)
+    if not frames:
         return []
-    done = subprocess.run(["addr2line", "-f", "-i", "-s", "-p", "-e", program, *inside],
-                          stdout=subprocess.PIPE, text=True, check=True)
     return [line.replace("(inlined by) ", "").strip().replace(" at ", " ")
-            for line in done.stdout.splitlines() if "??" not in line]
+            for line in _symbols(program, frames, base, "-f", "-i", "-s", "-p") if "??" not in line]
 
 
-def unlike(places, program, depth=6):
+def files(program, frames, base):
+    """{frame: path:line} of those frames that lie in the program itself."""
+    frames = inside(program, frames, base)
+    return dict(zip(frames, _symbols(program, frames, base))) if frames else {}
+
+
+def unlike(places, depth=6):
     """One of all places whose innermost functions are the same: code that differs only in how far
     away its caller's caller is needs no case of its own."""
     chosen = {}

@@ -1,9 +1,12 @@
 /* Calls into the system that fail, for a program that this is preloaded into: which one, the file
  * that FAIL_NTH names says (fail_nth.h). A crash of the program is noted there too, with its stack.
- */
+ * A sync that fails loses what was written before it (fail_unsynced.h). */
 #define _GNU_SOURCE
 #include "fail_nth.h"
 
+#include "fail_unsynced.h"
+
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <execinfo.h>
@@ -23,17 +26,29 @@
 #include <unistd.h>
 
 static struct fail_control *control;
-static _Thread_local bool inside __attribute__((tls_model("initial-exec")));
+/* volatile: the header says of dlsym that it calls nothing of this file, but it may allocate. */
+static _Thread_local volatile bool inside __attribute__((tls_model("initial-exec")));
 
 /* --- stacks ---------------------------------------------------------------- */
 
-/* The callers of the function that `skipped` levels below here called this. */
-static void take_stack(struct fail_stack *stack, int skipped)
+/* This library, as the linker marks it. */
+extern const char __ehdr_start[] __attribute__((visibility("hidden")));
+extern const char _end[] __attribute__((visibility("hidden")));
+
+static bool is_ours(const void *frame)
+{
+    return (const char *)frame >= __ehdr_start && (const char *)frame < _end;
+}
+
+/* The callers of this library. */
+static void take_stack(struct fail_stack *stack)
 {
     void *frames[FAIL_FRAMES + 6] = {0};
-    int count = backtrace(frames, FAIL_FRAMES + skipped);
+    int count = backtrace(frames, FAIL_FRAMES + 6), skipped = 0;
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
 
+    while (skipped < count && is_ours(frames[skipped]))
+        skipped++;
     for (int i = 0; i < FAIL_FRAMES; i++) {
         stack->frames[i] = i + skipped < count ? (uint64_t)(uintptr_t)frames[i + skipped] : 0;
         hash = (hash ^ stack->frames[i]) * UINT64_C(0x100000001b3);
@@ -73,7 +88,7 @@ static bool is_chosen(enum fail_kind kind)
     struct fail_stack stack = {.kind = kind};
     inside = true;
     if (control->noting || control->stack != 0)
-        take_stack(&stack, 3);
+        take_stack(&stack);
     if (control->noting)
         note_place(&stack);
     if (armed && (control->stack == 0 || control->stack == stack.hash)) {
@@ -81,7 +96,7 @@ static bool is_chosen(enum fail_kind kind)
         chosen = seen == control->nth || (control->forever && seen > control->nth);
     }
     if (chosen && __atomic_fetch_add(&control->fired, 1, __ATOMIC_RELAXED) == 0) {
-        take_stack(&stack, 3);
+        take_stack(&stack);
         control->failed = stack;
     }
     inside = false;
@@ -125,7 +140,7 @@ static void on_crash(int number)
     inside = true;
     if (control->signal == 0) {
         control->signal = (uint64_t)number;
-        take_stack(&control->crashed, 3);
+        take_stack(&control->crashed);
     }
     (signal)(number, SIG_DFL);
     raise(number);
@@ -158,6 +173,12 @@ __attribute__((constructor)) static void start(void)
         if (is_crash(number))
             ((int (*)(int, const struct sigaction *, struct sigaction *))original("sigaction"))(
                 number, &action, NULL);
+    inside = true; /* a function that is not found has its message allocated */
+    void (*choose)(const char *) =
+        (void (*)(const char *))dlsym(RTLD_DEFAULT, "cmocka_set_test_filter");
+    inside = false;
+    if (choose != NULL && getenv("FAIL_TEST") != NULL)
+        choose(getenv("FAIL_TEST"));
 }
 
 /* Test programs catch crashes to go on with the next test: here a crash ends the program. */
@@ -225,10 +246,10 @@ int posix_memalign(void **made, size_t alignment, size_t size)
         return ((type(*) parameters)original(#name))arguments;                                     \
     }
 
-FAILING(int, fsync, FAIL_SYNC, EIO, (int fd), (fd))
-FAILING(int, fdatasync, FAIL_SYNC, EIO, (int fd), (fd))
 FAILING(int, msync, FAIL_SYNC, EIO, (void *at, size_t length, int flags), (at, length, flags))
 FAILING(int, rename, FAIL_RENAME, EIO, (const char *from, const char *to), (from, to))
+FAILING(int, unlink, FAIL_RENAME, EIO, (const char *path), (path))
+FAILING(int, mkdir, FAIL_RENAME, ENOSPC, (const char *path, mode_t mode), (path, mode))
 FAILING(int, ftruncate, FAIL_SIZE, EIO, (int fd, off_t length), (fd, length))
 FAILING(int, ftruncate64, FAIL_SIZE, EIO, (int fd, off64_t length), (fd, length))
 FAILING(int, fallocate, FAIL_SIZE, ENOSPC, (int fd, int mode, off_t offset, off_t length),
@@ -253,31 +274,110 @@ FAILING(ssize_t, pread, FAIL_READ, EIO, (int fd, void *data, size_t length, off_
         (fd, data, length, offset))
 FAILING(ssize_t, pread64, FAIL_READ, EIO, (int fd, void *data, size_t length, off64_t offset),
         (fd, data, length, offset))
-FAILING(ssize_t, pwrite, FAIL_WRITE, EIO, (int fd, const void *data, size_t length, off_t offset),
-        (fd, data, length, offset))
-FAILING(ssize_t, pwrite64, FAIL_WRITE, EIO,
-        (int fd, const void *data, size_t length, off64_t offset), (fd, data, length, offset))
-FAILING(ssize_t, pwritev, FAIL_WRITE, EIO,
-        (int fd, const struct iovec *parts, int count, off_t offset), (fd, parts, count, offset))
 
-static bool is_file(int fd)
+/* --- files: what is written and synced -------------------------------------- */
+
+static int sync_file(int fd, int number)
+{
+    const bool fails = is_chosen(FAIL_SYNC);
+    int status = 0;
+
+    if (fails) {
+        unsynced_lose(fd);
+        errno = EIO;
+        return control->lies ? 0 : -1;
+    }
+    struct unsynced *before = unsynced_take(fd);
+    status = (int)syscall(number, fd);
+    unsynced_free(before);
+    return status;
+}
+
+int fsync(int fd)
+{
+    return sync_file(fd, SYS_fsync);
+}
+
+int fdatasync(int fd)
+{
+    return sync_file(fd, SYS_fdatasync);
+}
+
+static size_t total_of(const struct iovec *parts, int count)
+{
+    size_t total = 0;
+
+    for (int i = 0; i < count; i++)
+        total += parts[i].iov_len;
+    return total;
+}
+
+/* `at` < 0: where the file stands. */
+static ssize_t write_file(int fd, const struct iovec *parts, int count, off_t at)
+{
+    if (is_chosen(FAIL_WRITE)) {
+        errno = EIO;
+        return control->lies ? (ssize_t)total_of(parts, count) : -1;
+    }
+    const bool kept = control != NULL && control->armed && control->kind == FAIL_SYNC;
+    if (kept)
+        unsynced_begin(fd, at >= 0 ? at : lseek(fd, 0, SEEK_CUR), total_of(parts, count));
+    const ssize_t done = at < 0 ? syscall(SYS_writev, fd, parts, count)
+                                : syscall(SYS_pwritev, fd, parts, count, at, 0);
+    if (kept)
+        unsynced_end();
+    return done;
+}
+
+ssize_t pwrite(int fd, const void *data, size_t length, off_t offset)
+{
+    return write_file(fd, &(struct iovec){(void *)(uintptr_t)data, length}, 1, offset);
+}
+
+ssize_t pwrite64(int fd, const void *data, size_t length, off64_t offset)
+{
+    return write_file(fd, &(struct iovec){(void *)(uintptr_t)data, length}, 1, offset);
+}
+
+ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t offset)
+{
+    return write_file(fd, parts, count, offset);
+}
+
+/* --- what may be a file or a connection -------------------------------------- */
+
+static bool is_of_type(int fd, mode_t type)
 {
     struct stat status;
 
-    return fd > STDERR_FILENO && fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+    return control != NULL && fd > STDERR_FILENO && fstat(fd, &status) == 0 &&
+           (status.st_mode & S_IFMT) == type;
+}
+
+ssize_t writev(int fd, const struct iovec *parts, int count)
+{
+    if (is_of_type(fd, S_IFREG))
+        return write_file(fd, parts, count, -1);
+    if (is_of_type(fd, S_IFSOCK))
+        FAIL_IF(FAIL_SEND, ECONNRESET, -1);
+    return syscall(SYS_writev, fd, parts, count);
 }
 
 ssize_t write(int fd, const void *data, size_t length)
 {
-    if (control != NULL && is_file(fd))
-        FAIL_IF(FAIL_WRITE, EIO, -1);
+    if (is_of_type(fd, S_IFREG))
+        return write_file(fd, &(struct iovec){(void *)(uintptr_t)data, length}, 1, -1);
+    if (is_of_type(fd, S_IFSOCK))
+        FAIL_IF(FAIL_SEND, ECONNRESET, -1);
     return syscall(SYS_write, fd, data, length);
 }
 
 ssize_t read(int fd, void *data, size_t length)
 {
-    if (control != NULL && is_file(fd))
+    if (is_of_type(fd, S_IFREG))
         FAIL_IF(FAIL_READ, EIO, -1);
+    if (is_of_type(fd, S_IFSOCK))
+        FAIL_IF(FAIL_RECEIVE, ECONNRESET, -1);
     return syscall(SYS_read, fd, data, length);
 }
 
@@ -298,6 +398,12 @@ static int open_with(const char *path, int flags, mode_t mode)
     }
 OPEN(open)
 OPEN(open64)
+
+DIR *opendir(const char *path)
+{
+    FAIL_IF(FAIL_OPEN, EMFILE, NULL);
+    return ((DIR * (*)(const char *)) original("opendir"))(path);
+}
 
 int shm_open(const char *name, int flags, mode_t mode)
 {

@@ -2,7 +2,10 @@
  *
  * The test chooses a kind of call and which of them fails: the Nth of that kind since it was armed,
  * or the Nth with a certain stack. The library counts, fails it, and notes the stack; it can also
- * note every stack from which calls of each kind came. tests/lib/fail_nth.py reads this layout. */
+ * note every stack from which calls of each kind came. tests/lib/fail_nth.py reads this layout.
+ *
+ * FAIL_NTH in the environment names the file, FAIL_TEST the one test that a program of cmocka runs.
+ */
 #ifndef CAIRN_TESTS_FAIL_NTH_H
 #define CAIRN_TESTS_FAIL_NTH_H
 
@@ -44,6 +47,8 @@ struct fail_control {
     uint64_t stack; /* 0: any */
     uint64_t forever;
     uint64_t noting; /* stacks are noted in `places` */
+    uint64_t
+        lies; /* a sync or a write that fails says that it did not: a program that looks away */
     /* Written by the library. */
     uint64_t seen;
     uint64_t fired;
