@@ -44,7 +44,11 @@ void reader_free(struct reader *reader)
 
 static int grow(struct reader *reader, size_t length)
 {
-    size_t capacity = reader->capacity ? reader->capacity : WINDOW_BYTES;
+    /* Hardly more than the file has. */
+    size_t capacity =
+        reader->size < WINDOW_BYTES ? (size_t)block_ceiling(reader->size + 1) : WINDOW_BYTES;
+    if (capacity < reader->capacity)
+        capacity = reader->capacity;
     while (capacity < length)
         capacity *= 2;
     if (capacity == reader->capacity)

@@ -15,7 +15,7 @@
 #include "wal/recover.h"
 
 enum { CHECKSUMS = 1, PLACES = 2, IDS = 4, WHOLE_LOG = 8, OTHER_FILES = 16, NEXT_LSNS = 32 };
-enum { SEGMENTS_MAX = 4, SEGMENT_BYTES = 16 << 10, CHAIN_MAX = 1024, BATCH_BYTES = 32 << 10 };
+enum { SEGMENTS_MAX = 4, SEGMENT_BYTES = 16 << 10, CHAIN_MAX = 1024, BATCH_BYTES = 8 << 10 };
 /* Beyond, numbers of records would not fit 64 bits; none of a real log comes near. */
 static const uint64_t LSN_MAX = UINT64_C(1) << 62;
 static char directory[] = "/log";
