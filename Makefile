@@ -236,6 +236,7 @@ TEST_MAINS   := tests/lib/check_history.c
 TEST_LIB     := $(patsubst %.c,$(OUT)/%.o,$(filter-out $(TEST_MAINS),$(wildcard tests/lib/*.c)))
 unit_of       = $(filter $(OUT)/tests/test_$(1)_%,$(UNIT_TESTS))
 module_of     = $(word 2,$(subst _, ,$(notdir $(1))))
+UNIT_MODULES := $(sort $(foreach test,$(UNIT_TESTS),$(call module_of,$(test))))
 
 .SECONDEXPANSION:
 $(OUT)/tests/%: $(OUT)/tests/unit/%.o $(TEST_LIB) $$(ARCHIVES_$$(call module_of,%))
@@ -369,6 +370,35 @@ $(OUT)/tests/rpcgen-client: $(RPCGEN_CLIENT)
 	$(LINK) $^ -ltirpc -o $@
 $(OUT)/tests/test_rpc_rpcgen: | $(OUT)/tests/rpcgen-client
 
+# --- clients of released versions: stubs of their own .x files --------------------------------------
+RELEASES := $(notdir $(wildcard proto/released/*))
+RELEASED := $(GEN)/released
+$(RELEASED)/%_rpc.h: proto/released/%.x
+	@mkdir -p $(@D)
+	@rm -f $@
+	rpcgen -C -M -h -o $@ $<
+
+$(RELEASED)/%_xdr.c: proto/released/%.x $(RELEASED)/%_rpc.h
+	@rm -f $@
+	rpcgen -C -M -c -o $@ $<
+	@sed -i 's|^#include ".*/\?$(*F).h"|#include "released/$*_rpc.h"|' $@
+
+$(RELEASED)/%_clnt.c: proto/released/%.x $(RELEASED)/%_rpc.h
+	@rm -f $@
+	rpcgen -C -M -l -o $@ $<
+	@sed -i 's|^#include ".*/\?$(*F).h"|#include "released/$*_rpc.h"|' $@
+
+define RELEASED_CLIENT
+$(OUT)/tests/released-$(2)-$(1): tests/released/client/$(2)_calls.c $(RELEASED)/$(1)/$(2)_xdr.o \
+                                 $(RELEASED)/$(1)/$(2)_clnt.o
+	@mkdir -p $$(@D)
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -iquote $(RELEASED)/$(1) $$^ -ltirpc -o $$@
+released-clients: $(OUT)/tests/released-$(2)-$(1)
+endef
+## make released-clients  clients of released versions, for tests/integration/test_released_clients.py
+.PHONY: released-clients
+$(foreach v,$(RELEASES),$(foreach p,server manager,$(eval $(call RELEASED_CLIENT,$(v),$(p)))))
+
 unit-build: $(UNIT_TESTS)
 	@:
 ## make unit            build and run all unit tests
@@ -376,6 +406,7 @@ unit: $(UNIT_TESTS)
 	@tools/run-unit $(UNIT_TESTS)
 ## make unit-MODULE     those of one module
 unit-%: $$(call unit_of,$$*)
+	@[ -n "$^" ] || { echo "ERROR: '$*' has no unit tests; these have: $(UNIT_MODULES)" >&2; exit 2; }
 	@tools/run-unit $^
 
 clean:

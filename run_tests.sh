@@ -227,7 +227,7 @@ echo "logs in $LOGS"
 
 if needs build-gcc integration checks; then
     build build-gcc make -s -j"$JOBS" VARIANT=release all cache-tests crash-tests fuzz-tests \
-        nemesis-tests \
+        nemesis-tests released-clients \
         build/release/tests/rpcgen-client || finish
 fi
 if needs unit unit-valgrind; then
