@@ -1,9 +1,10 @@
-/* crash-images: starts a server's recovery on what power losses may leave of its files.
+/* crash-images, crash-images-manager: a node's recovery on what power losses may leave of its
+ * files.
  *
- * The recording of a run is followed event by event. Behind each event of the server it is cut
- * off, what a power loss may leave there is written down in several ways, and the server's recovery
- * runs on each of them, in a process of its own; then all keys are read. Everything is decided by
- * the seed. */
+ * The recording of a run is followed event by event. Behind each event of the node it is cut off,
+ * what a power loss may leave there is written down in several ways, and the node's recovery runs
+ * on each of them, in a process of its own; then all that was acknowledged is looked for.
+ * Everything is decided by the seed. */
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -24,34 +25,27 @@ static const char *const lie_names[DISK_LIES] = {
 };
 
 static const struct option options[] = {
-    {"logs", required_argument, NULL, 'l'},
-    {"marks", required_argument, NULL, 'm'},
-    {"images", required_argument, NULL, 'i'},
-    {"server", required_argument, NULL, 's'},
-    {"slot", required_argument, NULL, 'S'},
-    {"variants", required_argument, NULL, 'v'},
-    {"limit", required_argument, NULL, 'n'},
-    {"jobs", required_argument, NULL, 'j'},
-    {"seed", required_argument, NULL, 'r'},
-    {"lie", required_argument, NULL, 'L'},
-    {"segment", required_argument, NULL, 'g'},
-    {"map", required_argument, NULL, 'M'},
-    {"memtable", required_argument, NULL, 't'},
-    {"event", required_argument, NULL, 'e'},
-    {"write", required_argument, NULL, 'w'},
-    {"variant", required_argument, NULL, 'V'},
-    {"from", required_argument, NULL, 'f'},
-    {"until", required_argument, NULL, 'u'},
-    {NULL, 0, NULL, 0},
+    {"logs", required_argument, NULL, 'l'},     {"marks", required_argument, NULL, 'm'},
+    {"images", required_argument, NULL, 'i'},   {"node", required_argument, NULL, 'd'},
+    {"server", required_argument, NULL, 's'},   {"slot", required_argument, NULL, 'S'},
+    {"variants", required_argument, NULL, 'v'}, {"limit", required_argument, NULL, 'n'},
+    {"jobs", required_argument, NULL, 'j'},     {"seed", required_argument, NULL, 'r'},
+    {"lie", required_argument, NULL, 'L'},      {"segment", required_argument, NULL, 'g'},
+    {"map", required_argument, NULL, 'M'},      {"memtable", required_argument, NULL, 't'},
+    {"event", required_argument, NULL, 'e'},    {"write", required_argument, NULL, 'w'},
+    {"variant", required_argument, NULL, 'V'},  {"from", required_argument, NULL, 'f'},
+    {"until", required_argument, NULL, 'u'},    {NULL, 0, NULL, 0},
 };
 
 static const char usage[] =
-    "usage: crash-images --logs DIR --marks FILE --images DIR --server N --slot N\n"
-    "           --segment BYTES --map BYTES --memtable BYTES [--variants N] [--limit STATES]\n"
-    "           [--jobs N] [--seed N] [--lie log|store|directory] [--event N [--variant N]]\n"
-    "           [--from EVENT] [--until EVENT]\n"
+    "usage: crash-images --logs DIR --marks FILE --images DIR --node NAME --slot N\n"
+    "           --server N --segment BYTES --map BYTES --memtable BYTES\n"
+    "           [--variants N] [--limit STATES] [--jobs N] [--seed N]\n"
+    "           [--lie log|store|directory] [--event N [--variant N]] [--from EVENT]\n"
+    "           [--until EVENT]\n"
     "       crash-images --logs DIR --event N --variant N --seed N --write DIR\n"
     "\n"
+    "--node, --slot: as recorded. --server and what follows it in its line: a server's options.\n"
     "--event: behind this one alone. --write: the image of all nodes, for starting them on it.\n";
 
 static _Noreturn void misuse(void)
@@ -84,6 +78,9 @@ static void take_path(struct arguments *arguments, int letter, const char *text)
         break;
     case 'i':
         arguments->tries.images = text;
+        break;
+    case 'd':
+        arguments->tries.node = text;
         break;
     case 'w':
         arguments->write = text;
@@ -153,7 +150,6 @@ static int fail(const struct error *error)
 
 int main(int argc, char **argv)
 {
-    static struct marks marks;
     static struct recording recording;
     struct arguments arguments = {
         .tries = {.variants = 4, .jobs = 1, .seed = 1, .until = UINT64_MAX, .only_variant = -1}};
@@ -171,10 +167,9 @@ int main(int argc, char **argv)
         tries_write(tries, arguments.write);
         return 0;
     }
-    if (arguments.marks == NULL || tries->images == NULL)
+    if (arguments.marks == NULL || tries->images == NULL || tries->node == NULL)
         misuse();
-    if (marks_open(&marks, arguments.marks, &error) != CAIRN_OK)
+    if (recovery_marks_open(arguments.marks, &tries->task.marks, &error) != CAIRN_OK)
         return fail(&error);
-    tries->task.marks = &marks;
     return tries_run(tries) ? 0 : 1;
 }

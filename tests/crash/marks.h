@@ -38,8 +38,8 @@ struct marks {
 
 /* Lives until the process ends. CAIRN_EINVAL names the line. */
 int marks_open(struct marks *marks, const char *path, struct error *error);
-/* How many operations were acknowledged by then. */
-size_t marks_acknowledged(const struct marks *marks, uint64_t number);
+/* How many operations were acknowledged. */
+size_t marks_acknowledged(const struct marks *marks);
 /* Whether the key may have this value (NULL: none) after a power loss behind the event `number`:
  * that of its last acknowledged operation, or of one submitted later. */
 bool marks_allow(const struct mark_key *key, uint64_t number, const uint8_t *value,

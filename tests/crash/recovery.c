@@ -1,4 +1,4 @@
-/* See recovery.h. In a process of its own: what was damaged may end it. */
+/* See recovery.h: a server's. In a process of its own: what was damaged may end it. */
 #include "tests/crash/recovery.h"
 
 #include <errno.h>
@@ -10,8 +10,13 @@
 #include "base/clock.h"
 #include "proto/partition.h"
 #include "server/node.h"
+#include "tests/crash/marks.h"
 
 enum { PATH_LIMIT = 4096, TICK_MS = 10, TICKS_LIMIT = 500, LEASE_MS = 20, GRACE_MS = 40 };
+
+struct recovery_marks {
+    struct marks keys;
+};
 
 struct start {
     const struct recovery_task *task;
@@ -22,17 +27,22 @@ struct start {
     size_t limit;
 };
 
+static bool holds(const char *directory, const char *name)
+{
+    char path[PATH_LIMIT];
+    struct stat status;
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    return stat(path, &status) == 0;
+}
+
 /* What main.c of the server does with its directory: none, or one without a name, is a new one. */
 static int load_identity(struct start *start, struct error *error)
 {
     const char *directory = start->task->directory;
-    char path[PATH_LIMIT];
-    struct stat status;
     int code = identity_load(directory, IDENTITY_SERVER, &start->identity, error);
     if (code == CAIRN_ENOTFOUND) {
         start->identity = (struct identity){.role = IDENTITY_SERVER};
-        snprintf(path, sizeof path, "%s/wal", directory);
-        if (stat(path, &status) == 0)
+        if (holds(directory, "wal") || holds(directory, "store"))
             return error_set(error, CAIRN_ECORRUPT, "%s: holds data but no IDENTITY", directory);
         return CAIRN_OK;
     }
@@ -151,7 +161,7 @@ static bool is_known(void *context, uint32_t partition, const uint8_t *key, uint
     struct start *start = context;
     (void)partition;
     (void)value;
-    if (marks_find(start->task->marks, key, key_length) != NULL)
+    if (marks_find(&start->task->marks->keys, key, key_length) != NULL)
         return true;
     snprintf(start->text, start->limit, "%.*s: nobody wrote this key", (int)key_length,
              (const char *)key);
@@ -160,7 +170,7 @@ static bool is_known(void *context, uint32_t partition, const uint8_t *key, uint
 
 static enum recovery_outcome check_all(struct start *start)
 {
-    const struct marks *marks = start->task->marks;
+    const struct marks *marks = &start->task->marks->keys;
     enum recovery_outcome outcome = RECOVERY_KEPT;
     for (size_t i = 0; outcome == RECOVERY_KEPT && i < marks->count; i++)
         outcome = check_key(start, &marks->keys[i]);
@@ -190,6 +200,18 @@ static enum recovery_outcome start_once(struct start *start)
     if (start->opened)
         node_close(&start->node);
     return outcome;
+}
+
+int recovery_marks_open(const char *path, const struct recovery_marks **marks, struct error *error)
+{
+    static struct recovery_marks opened;
+    *marks = &opened;
+    return marks_open(&opened.keys, path, error);
+}
+
+size_t recovery_acknowledged(const struct recovery_marks *marks)
+{
+    return marks_acknowledged(&marks->keys);
 }
 
 enum recovery_outcome recovery_try(const struct recovery_task *task, char *text, size_t limit)

@@ -46,12 +46,14 @@ struct worker {
     uint32_t number;
     uint64_t chance; /* of 2^32, that a state is tried */
     uint64_t told[RECOVERY_OUTCOMES];
-    char image[PATH_LIMIT], data[PATH_LIMIT], errors[PATH_LIMIT], name[DISK_NAME_LIMIT];
+    char image[PATH_LIMIT], data[PATH_LIMIT], errors[PATH_LIMIT];
 };
 
 static const char *const outcome_names[RECOVERY_OUTCOMES] = {
-    [RECOVERY_KEPT] = "kept", [RECOVERY_REFUSED] = "refused", [RECOVERY_EARLY] = "early",
-    [RECOVERY_LOST] = "lost", [RECOVERY_BROKE] = "broke",
+    [RECOVERY_KEPT] = "kept",
+    [RECOVERY_REFUSED] = "refused",
+    [RECOVERY_LOST] = "lost",
+    [RECOVERY_BROKE] = "broke",
 };
 static const char *const loss_names[DISK_LOSSES] = {
     [DISK_DROP] = "drop",
@@ -93,7 +95,7 @@ static _Noreturn void answer(const struct worker *worker, struct recovery_task *
     alarm(TRY_SECONDS);
     log_set_level(LOG_ERROR);
     if (stat(task->directory, &status) != 0)
-        CHECK(mkdir(task->directory, 0700) == 0); /* the server would make it */
+        CHECK(mkdir(task->directory, 0700) == 0); /* the node would make it */
     answer.outcome = recovery_try(task, answer.text, sizeof answer.text);
     _exit(write(to, &answer, sizeof answer) == (ssize_t)sizeof answer ? 0 : 1);
 }
@@ -146,12 +148,12 @@ static void tell(struct worker *worker, uint64_t event, uint32_t variant, const 
 {
     if (worker->told[said->outcome]++ >= TOLD_LIMIT)
         return;
-    fprintf(stderr, "%s: server %u, event %" PRIu64 ", variant %u (%s): %s\n",
-            outcome_names[said->outcome], worker->tries->task.server, event, variant,
+    fprintf(stderr, "%s: %s, event %" PRIu64 ", variant %u (%s): %s\n",
+            outcome_names[said->outcome], worker->tries->node, event, variant,
             loss_names[loss_of(variant)], said->text);
 }
 
-/* `number`: of the last event before the server's next one: what was acknowledged by then counts.
+/* `number`: of the last event before the node's next one: what was acknowledged by then counts.
  * Returns the image's digest. */
 static uint64_t try_variant(struct worker *worker, uint64_t event, uint64_t number,
                             uint32_t variant, const uint64_t *digests)
@@ -161,7 +163,7 @@ static uint64_t try_variant(struct worker *worker, uint64_t event, uint64_t numb
     seed_variant(&random, tries->seed, event, variant);
     empty_image(worker);
     uint64_t digest =
-        disk_image(&worker->disk, worker->name, loss_of(variant), &random, worker->image);
+        disk_image(&worker->disk, tries->node, loss_of(variant), &random, worker->image);
     for (uint32_t i = 0; i < variant; i++)
         if (digests[i] == digest)
             return digest;
@@ -170,8 +172,6 @@ static uint64_t try_variant(struct worker *worker, uint64_t event, uint64_t numb
     task.number = number;
     task.starts = random_below(&random, TWICE_ONE_IN) == 0 ? 2 : 1;
     struct answer said = start_on_image(worker, &task);
-    if (said.outcome == RECOVERY_REFUSED && marks_acknowledged(task.marks, number) == 0)
-        said.outcome = RECOVERY_EARLY;
     worker->tally->outcomes[said.outcome]++;
     worker->tally->losses[loss_of(variant)]++;
     if (said.outcome != RECOVERY_KEPT)
@@ -200,7 +200,7 @@ static void try_boundary(struct worker *worker, uint64_t event, uint64_t number)
 {
     uint64_t digests[TRIES_VARIANTS] = {0};
     uint32_t variants =
-        disk_pending(&worker->disk, worker->name) == 0 ? 1 : worker->tries->variants;
+        disk_pending(&worker->disk, worker->tries->node) == 0 ? 1 : worker->tries->variants;
     bool any = false;
     for (uint32_t variant = 0; variant < variants; variant++) {
         if (!is_wanted(worker, event, variant))
@@ -232,9 +232,8 @@ static void work(struct worker *worker)
     uint64_t boundary = 0;
     snprintf(worker->image, sizeof worker->image, "%s/%u", tries->images, worker->number);
     snprintf(worker->errors, sizeof worker->errors, "%s/%u.errors", tries->images, worker->number);
-    snprintf(worker->name, sizeof worker->name, "s%u", tries->task.server);
     int length = snprintf(worker->data, sizeof worker->data, "%s/%u/%s", tries->images,
-                          worker->number, worker->name);
+                          worker->number, tries->node);
     CHECK(length > 0 && (size_t)length < sizeof worker->data);
     worker->disk.lie = tries->lie;
     for (size_t i = 0; i < tries->recording->count && i + 1 < tries->until; i++) {
@@ -252,21 +251,19 @@ static uint64_t count_states(const struct tries *tries)
 {
     uint64_t count = 0;
     struct disk disk = {.lie = tries->lie};
-    char name[DISK_NAME_LIMIT];
-    snprintf(name, sizeof name, "s%u", tries->task.server);
     for (size_t i = 0; i < tries->recording->count; i++) {
         disk_apply(&disk, &tries->recording->events[i]);
         if (is_boundary(tries, &tries->recording->events[i]))
-            count += disk_pending(&disk, name) == 0 ? 1 : tries->variants;
+            count += disk_pending(&disk, tries->node) == 0 ? 1 : tries->variants;
     }
     return count;
 }
 
 static void report(const struct tries *tries, const struct tally *tally)
 {
-    printf("{\"server\": %u, \"events\": %zu, \"acknowledged\": %zu, \"boundaries\": %" PRIu64,
-           tries->task.server, tries->recording->count,
-           marks_acknowledged(tries->task.marks, UINT64_MAX), tally->boundaries);
+    printf("{\"node\": \"%s\", \"events\": %zu, \"acknowledged\": %zu, \"boundaries\": %" PRIu64,
+           tries->node, tries->recording->count, recovery_acknowledged(tries->task.marks),
+           tally->boundaries);
     for (int i = 0; i < RECOVERY_OUTCOMES; i++)
         printf(", \"%s\": %" PRIu64, outcome_names[i], tally->outcomes[i]);
     for (int i = 0; i < DISK_LOSSES; i++)

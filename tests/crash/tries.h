@@ -1,4 +1,4 @@
-/* All the states that are tried of one server in one recording. */
+/* All the states that are tried of one node in one recording. */
 #ifndef CAIRN_TESTS_CRASH_TRIES_H
 #define CAIRN_TESTS_CRASH_TRIES_H
 
@@ -14,7 +14,8 @@ struct tries {
     const struct recording *recording;
     struct recovery_task task; /* directory and number are set for each try */
     const char *images;        /* a directory for the images, best in memory */
-    unsigned slot;             /* the server's in the recording; its directory there is sSERVER */
+    const char *node;          /* its directory's name below the recorded root */
+    unsigned slot;             /* its number in the recording */
     uint32_t variants, jobs;
     uint64_t limit; /* about so many states, spread over all events; 0: all */
     uint64_t seed;

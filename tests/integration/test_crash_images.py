@@ -1,6 +1,6 @@
-"""A power loss at any moment loses nothing that was acknowledged (W1, W3, W4, W5, R1): a real cluster's
-writes and syncs are recorded, and its servers' recovery starts on what power losses may leave behind
-each of them. With syncs that are none it has to notice. `just crash-images` tries many more."""
+"""A power loss at any moment loses nothing that was acknowledged (W1, W3, W4, W5, R1, R10): a real cluster's
+writes and syncs are recorded, and its nodes' recovery starts on what power losses may leave behind each
+of them. With syncs that are none it has to notice. `just crash-images` tries many more."""
 import os
 import random
 import tempfile
@@ -18,7 +18,7 @@ SEED = int(os.environ.get("CRASH_SEED", "0")) or random.randrange(1, 1 << 32)
 class CrashImages(CairnTest):
     def record(self, servers, operations, rounds, **options):
         library = tool("disk-record.so")
-        if library is None or tool("crash-images") is None:
+        if library is None or tool("crash-images") is None or tool("crash-images-manager") is None:
             self.skipTest("crash-images is not built: make crash-tests")
         self.step(f"CRASH_SEED={SEED}")
         c = self.cluster(servers=servers, partitions=4, start=False, server_options=SERVER_OPTIONS)
@@ -35,27 +35,31 @@ class CrashImages(CairnTest):
         self.step(f"{options}: {counts}")
         return counts, "\n".join(told)
 
-    def keeps_all(self, **options):
-        counts, told = self.images(limit=STATES, **options)
-        self.assertGreater(counts["kept"], STATES // 3, told)
+    def keeps_all(self, states, **options):
+        counts, told = self.images(limit=states, **options)
+        self.assertGreater(counts["kept"], states // 3, told)
         for bad in ("lost", "broke", "refused"):
             self.assertEqual(0, counts[bad], f"CRASH_SEED={SEED}\n{told}")
 
     @timeout(120)
     def test_one_copy_and_syncs_that_are_none(self):
         self.record(servers=1, operations=600, rounds=3, large=0.2)
-        self.keeps_all()
+        self.keeps_all(STATES)
+        self.keeps_all(STATES // 2, node="m")
         self.assertIsNone(self.recording.start_real(self.recording.events(), 0))
         for lie in LIES:
             with self.subTest(f"no sync of the {lie}"):
                 counts, told = self.images(limit=STATES // 4, lie=lie)
                 self.assertGreater(counts["lost"] + counts["refused"], 0, told)
+        counts, told = self.images(limit=STATES // 2, node="m", lie="log")
+        self.assertGreater(counts["lost"] + counts["refused"], 0, told)
 
     @timeout(120)
     def test_two_copies(self):
         self.record(servers=2, operations=400, rounds=2, large=0.2)
-        for server in (0, 1):
-            self.keeps_all(server=server)
+        for node in ("s0", "s1"):
+            self.keeps_all(STATES, node=node)
+        self.keeps_all(STATES // 2, node="m")
 
 
 if __name__ == "__main__":

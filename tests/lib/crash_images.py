@@ -27,6 +27,7 @@ SERVER_OPTIONS = ["--segment-bytes", str(SEGMENT), "--map-bytes", str(MAP), "--m
 SLOTS = 16
 MANAGER_SLOT = 15
 LARGE = 120_000
+WATCH_SECONDS = 0.1
 LIES = ("log", "store", "directory")
 
 
@@ -150,6 +151,38 @@ class Client(threading.Thread):
             self.process.wait()
 
 
+class Watcher(threading.Thread):
+    """Asks the manager again and again what the cluster is: what it told must not be taken back."""
+
+    def __init__(self, recording):
+        super().__init__()
+        self.recording, self.failure = recording, None
+        self.lines, self.version = [], 0
+        self.stopping = threading.Event()
+
+    def look(self):
+        """A line as tests/crash/manager/recovery.c reads it, if anything is new."""
+        result = self.recording.cluster.cli("--json", "--timeout", "1000", "status")
+        if result.code != 0:
+            return  # it is dead for the moment
+        status, number = json.loads(result.out), self.recording.shared.number()
+        if status["version"] == self.version:
+            return
+        self.version = status["version"]
+        words = [number, status["cluster"], self.version]
+        for partition in status["partitions"]:
+            members = sum(1 << server for server in partition["members"])
+            words += [partition["epoch"], partition["primary"], members]
+        self.lines.append(" ".join(map(str, words)) + "\n")
+
+    def run(self):
+        try:
+            while not self.stopping.wait(WATCH_SECONDS):
+                self.look()
+        except BaseException as error:
+            self.failure = error
+
+
 class Recording:
     """A recorded run of `cluster` (made with SERVER_OPTIONS, not started) into `folder`."""
 
@@ -159,26 +192,27 @@ class Recording:
         self.random = random.Random(seed)
         self.shared = Shared(os.path.join(folder, "shared"))
         self.logs, self.marks_path = os.path.join(folder, "logs"), os.path.join(folder, "marks")
+        self.maps_path = os.path.join(folder, "maps")
         os.mkdir(self.logs)
         for slot, node in [*enumerate(cluster.servers), (MANAGER_SLOT, cluster.manager)]:
             node.environment = {"LD_PRELOAD": library, "RECORD_ROOT": cluster.folder,
                                 "RECORD_LOGS": self.logs, "RECORD_SLOT": str(slot),
                                 "RECORD_SHARED": self.shared.path}
         self.ttl = Marks()
-        self.client_count, self.clients = clients, []
+        self.client_count, self.clients, self.watcher = clients, [], Watcher(self)
         self.flows = threading.Event()
         self.flows.set()
 
     def start(self):
         self.cluster.start()
         self.clients = [Client(self, i, self.random.randrange(1 << 32)) for i in range(self.client_count)]
-        for client in self.clients:
-            client.start()
+        for thread in [*self.clients, self.watcher]:
+            thread.start()
 
     def check(self):
-        for client in self.clients:
-            if client.failure:
-                raise client.failure
+        for thread in [*self.clients, self.watcher]:
+            if thread.failure:
+                raise thread.failure
 
     def done(self):
         return sum(client.count for client in self.clients)
@@ -188,24 +222,33 @@ class Recording:
         wait_until(lambda: self.check() or self.done() >= target, f"{operations} operations are done", 120)
 
     def kill(self):
-        """All servers at once, each at its next event; then they start again."""
+        """All servers at once, each at its next event; they start again, and the manager dies at its
+        next event, which their registration brings about at the latest."""
         epochs = self.epochs()
-        for slot, server in enumerate(self.cluster.servers):
+        for slot in range(len(self.cluster.servers)):
             self.shared.kill(slot)
         for server in self.cluster.servers:
-            code = server.process.wait(60)
-            assert code == -signal.SIGKILL, f"{server.name} ended with {code}"
-            server.process = None
+            self.wait_for_kill(server)
+        self.shared.kill(MANAGER_SLOT)
+        for server in self.cluster.servers:
+            server.start()
+        self.wait_for_kill(self.cluster.manager)
         self.start_again(epochs)
+
+    @staticmethod
+    def wait_for_kill(node):
+        code = node.process.wait(60)
+        assert code == -signal.SIGKILL, f"{node.name} ended with {code}"
+        node.process = None
 
     def stop(self):
         """The same with clean ends."""
         epochs = self.epochs()
-        for server in self.cluster.servers:
-            server.process.send_signal(signal.SIGTERM)
-        for server in self.cluster.servers:
-            assert server.process.wait(60) == 0
-            server.process = None
+        for node in self.cluster.nodes:
+            node.process.send_signal(signal.SIGTERM)
+        for node in self.cluster.nodes:
+            assert node.process.wait(60) == 0
+            node.process = None
         self.start_again(epochs)
 
     def epochs(self):
@@ -214,8 +257,9 @@ class Recording:
     def start_again(self, before):
         """A copy that was removed meanwhile need not hold what was acknowledged without it, and the
         images are judged as if each copy did: so a removal ends the run."""
-        for server in self.cluster.servers:
-            server.start()
+        for node in self.cluster.nodes:
+            if not node.running():
+                node.start()
         self.go_on(10)
         if len(self.cluster.servers) == 1:
             return
@@ -242,16 +286,18 @@ class Recording:
     def end(self):
         """Ends the clients, then the cluster by kill; writes the marks."""
         self.flows.set()
-        for client in self.clients:
-            client.stopping.set()
-        for client in self.clients:
-            client.join()
+        for thread in [*self.clients, self.watcher]:
+            thread.stopping.set()
+        for thread in [*self.clients, self.watcher]:
+            thread.join()
         self.check()
         wait_until(self.is_quiet, "nobody writes any more")
         self.cluster.crash_all()
         with open(self.marks_path, "w") as file:
             for marks in [*(client.marks for client in self.clients), self.ttl]:
                 file.writelines(" ".join(map(str, mark)) + "\n" for mark in marks.lines)
+        with open(self.maps_path, "w") as file:
+            file.writelines(self.watcher.lines)
 
     def is_quiet(self):
         """A kill from here may fall between a change and its event, unless nobody changes anything."""
@@ -260,7 +306,7 @@ class Recording:
         return self.shared.number() == before
 
     def script(self, operations, rounds):
-        """Load, with a kill or a clean stop of all servers behind each round; a key that expires."""
+        """Load, with a kill or a clean stop of all nodes behind each round; a key that expires."""
         self.start()
         for n in range(rounds):
             self.go_on(operations // rounds)
@@ -274,26 +320,31 @@ class Recording:
 
     # --- what power losses may leave -----------------------------------------------------------
 
-    def images(self, images, server=0, limit=0, variants=4, jobs=1, lie="none", slices=1, progress=None):
-        """Tries them; (counts, what was told of states that did not keep everything)."""
+    def images(self, images, node="s0", limit=0, variants=4, jobs=1, lie="none", slices=1, progress=None):
+        """Tries those of a server, or of the manager, m; (counts, what was told of states that did not
+        keep everything)."""
         total, told, events = collections.Counter(), [], self.events()
         for n in range(slices):
             counts, lines = self.slice_of_images(
-                images, ["--server", str(server), "--slot", str(server), "--variants", str(variants),
-                         "--limit", str(limit), "--jobs", str(jobs), "--lie", lie,
-                         "--from", str(events * n // slices + 1),
-                         "--until", str(events * (n + 1) // slices + 1)])
+                node, images, ["--variants", str(variants), "--limit", str(limit), "--jobs", str(jobs),
+                               "--lie", lie, "--from", str(events * n // slices + 1),
+                               "--until", str(events * (n + 1) // slices + 1)])
             told += lines
-            whole = {name: counts.pop(name) for name in ("server", "events", "acknowledged")}
+            whole = {name: counts.pop(name) for name in ("node", "events", "acknowledged")}
             total.update(counts)
             if progress:
                 progress(n + 1, slices, total)
         return {**whole, **total}, told
 
-    def slice_of_images(self, images, options):
-        done = run([tool("crash-images"), "--logs", self.logs, "--marks", self.marks_path,
-                    "--images", images, "--segment", str(SEGMENT), "--map", str(MAP),
-                    "--memtable", str(MEMTABLE), "--seed", str(self.seed), *options], seconds=3600)
+    def slice_of_images(self, node, images, options):
+        if node == "m":
+            options = [*options, "--slot", str(MANAGER_SLOT), "--marks", self.maps_path]
+        else:
+            number = node.removeprefix("s")
+            options = [*options, "--slot", number, "--marks", self.marks_path, "--server", number,
+                       "--segment", str(SEGMENT), "--map", str(MAP), "--memtable", str(MEMTABLE)]
+        done = run([tool("crash-images-manager" if node == "m" else "crash-images"), "--logs", self.logs,
+                    "--images", images, "--seed", str(self.seed), "--node", node, *options], seconds=3600)
         if done.code not in (0, 1) or not done.out:
             raise AssertionError(f"crash-images ended so: {done}")
         return json.loads(done.out), done.err.decode(errors="replace").splitlines()
