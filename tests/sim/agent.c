@@ -103,7 +103,7 @@ static void begin(struct segment *segment)
     agent->leaving = false;
     agent->generation = ++sim->next_id;
     agent->client = choose_process(sim, segment);
-    agent->stopped_until_us = 0;
+    agent_heal(agent);
     sim->counters.agents++;
     TRACE(sim, "machine %u has a new agent, in %s", segment->machine->number,
           agent->client < SIM_CLIENTS ? sim_node_name(SIM_FIRST_CLIENT + agent->client)
@@ -152,6 +152,13 @@ void agent_kill(struct segment *segment)
         return;
     TRACE(sim_of(segment), "machine %u: its agent is killed", segment->machine->number);
     end(segment);
+}
+
+void agent_heal(struct agent *agent)
+{
+    agent->stopped_until_us = agent->ended_us = 0;
+    agent->late_us = agent->asking_us = agent->answered_us = 0;
+    agent->doomed = false;
 }
 
 static void end_sessions(void *context)
@@ -256,6 +263,18 @@ static void go_on(struct segment *segment, const struct agent_step *wanted)
     if (segment->agent.stopped_until_us < sim->now_us + after_us)
         segment->agent.stopped_until_us = sim->now_us + after_us;
     schedule(segment, after_us, &(struct agent_event){.kind = AGENT_EVENT_STEP});
+}
+
+/* For a fault that waited for this moment. */
+static void stand_still(struct segment *segment, uint64_t *for_us)
+{
+    if (*for_us == 0)
+        return;
+    TRACE(sim_of(segment), "machine %u: its agent stands still for %llu ms, at its moment",
+          segment->machine->number, (ull)(*for_us / MS));
+    segment->agent.stopped_until_us = sim_of(segment)->now_us + *for_us;
+    sim_of(segment)->counters.faults[FAULT_AGENT_PAUSE]++;
+    *for_us = 0;
 }
 
 /* --- calls --------------------------------------------------------------------------------------
@@ -402,6 +421,8 @@ static void finish_answer(struct segment *segment, const struct agent_step *step
     sim->counters.lapses += lapses;
     if (!machine_risk(sim, tell_answer, &told))
         agent_kill(segment);
+    if (answer->kind == HOST_CALL_RENEW && segment->agent.asking_us == 0)
+        stand_still(segment, &segment->agent.answered_us);
     machine_check_keys(segment->machine);
 }
 
@@ -423,6 +444,20 @@ static void invalidate_some(struct segment *segment, const struct agent_step *st
     go_on(segment, &next);
 }
 
+static void send_renewal(struct segment *segment, const struct message *message)
+{
+    struct sim *sim = sim_of(segment);
+    struct agent *agent = &segment->agent;
+
+    if (agent->late_us != 0) { /* and it stands still until it has been answered */
+        sim->hold_until_us[message->to][message->kind] = sim->now_us + agent->late_us;
+        agent->asking_us = agent->late_us + 20 * MS;
+        agent->late_us = 0;
+    }
+    network_send(sim, message);
+    stand_still(segment, &agent->asking_us);
+}
+
 static void take_step(struct segment *segment)
 {
     struct agent *agent = &segment->agent;
@@ -431,13 +466,21 @@ static void take_step(struct segment *segment)
     if (step == NULL)
         return;
     agent->step = NULL;
-    if (step->kind == AGENT_SEND)
+    if (step->kind == AGENT_SEND && step->message->host_call.kind == HOST_CALL_RENEW)
+        send_renewal(segment, step->message);
+    else if (step->kind == AGENT_SEND)
         network_send(sim_of(segment), step->message);
     else if (step->kind == AGENT_TAKE) { /* it is being carried out from here on */
         struct agent_step next = *step;
 
         next.kind = AGENT_INVALIDATE;
         go_on(segment, &next);
+        if (step->message->host_answer.all)
+            stand_still(segment, &agent->ended_us);
+        if (agent->doomed && step->message->host_answer.count > 0) {
+            sim_of(segment)->counters.faults[FAULT_AGENT_KILL]++;
+            agent_kill(segment);
+        }
     } else
         invalidate_some(segment, step);
     if (agent->up && agent->step == NULL)

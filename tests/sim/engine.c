@@ -61,6 +61,15 @@ bool sim_chance(struct sim *sim, double probability)
     return probability > 0 && random_unit(&sim->random) < probability;
 }
 
+double sim_rate(struct sim *sim)
+{
+    uint64_t drawn = sim_below(sim, 201);
+
+    if (sim->plan.drifting)
+        drawn = drawn < 100 ? 0 : 200;
+    return 0.99 + 0.0001 * (double)drawn;
+}
+
 void sim_schedule(struct sim *sim, uint64_t after_us, enum event_kind kind, uint32_t node,
                   uint64_t generation, uint64_t number, const void *data)
 {

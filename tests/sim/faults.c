@@ -63,16 +63,40 @@ static void pause_server(struct sim *sim, struct host *host, uint64_t for_us)
     host->paused_until_us = sim->now_us + for_us;
 }
 
+/* R11: who proposed goes on as before, while a copy that counts by now hears of it, but no more of
+ * the proposer: mostly the newest, which is named last. */
+void fault_accepted(struct sim *sim, uint32_t proposer, const struct configuration *configuration)
+{
+    uint32_t member = configuration->member_count - 1;
+    uint64_t for_us;
+
+    if (!sim->cuts_proposer || configuration->member_count < 2)
+        return;
+    sim->cuts_proposer = false;
+    sim->counters.faults[FAULT_CUT]++;
+    if (sim_chance(sim, 0.3))
+        member = (uint32_t)sim_below(sim, configuration->member_count);
+    for_us = between(sim, 1500, 4000);
+    network_cut(sim, SIM_MANAGER, proposer, for_us);
+    network_cut(sim, proposer, SIM_MANAGER, for_us);
+    network_cut(sim, proposer, configuration->members[member].server, for_us);
+}
+
 /* Any two of the servers and the manager; at times a client. */
-static void cut(struct sim *sim, bool both)
+static bool cut(struct sim *sim, bool both)
 {
     uint32_t nodes = sim_chance(sim, 0.2) ? SIM_NODES : SIM_MANAGER + 1;
     uint32_t from = (uint32_t)sim_below(sim, nodes), to = (uint32_t)sim_below(sim, nodes);
     uint64_t for_us = between(sim, 100, 5000);
 
+    if (sim->plan.undecided && sim_chance(sim, 0.5)) {
+        sim->cuts_proposer = true;
+        return false;
+    }
     network_cut(sim, from, to, for_us);
     if (both)
         network_cut(sim, to, from, for_us);
+    return true;
 }
 
 static void isolate(struct sim *sim)
@@ -83,6 +107,12 @@ static void isolate(struct sim *sim)
     /* From the other servers only, or from everybody. */
     uint32_t others = sim_chance(sim, 0.5) ? SIM_MANAGER : SIM_NODES;
 
+    if (sim->plan.strained && sim_chance(sim, 0.7)) {
+        /* C5: a server is replaced that hosts still hear of. */
+        node = any_server(sim)->node;
+        others = SIM_FIRST_CLIENT;
+        for_us = between(sim, 2000, 5000);
+    }
     for (uint32_t other = 0; other < others; other++) {
         if (in)
             network_cut(sim, other, node, for_us);
@@ -93,6 +123,18 @@ static void isolate(struct sim *sim)
 
 /* --- machines
  * ------------------------------------------------------------------------------------- */
+
+/* C5: its next renewal arrives when the lease is about to end, or just did; or it stands still once
+ * that has left, and again when it was answered. */
+static void pause_around_renewal(struct sim *sim, struct segment *segment)
+{
+    if (sim_chance(sim, 0.4)) {
+        segment->agent.late_us = between(sim, 700, 940);
+        return;
+    }
+    segment->agent.asking_us = between(sim, 50, 800);
+    segment->agent.answered_us = between(sim, 600, 2500);
+}
 
 static void pause_agent(struct sim *sim, struct segment *segment)
 {
@@ -115,6 +157,19 @@ static void break_connection(struct sim *sim, struct segment *segment)
     agent_break(segment, server, agent_us, server_us);
 }
 
+/* What waits for its moment counts when that has come. */
+static bool aim_at_agent(struct sim *sim, struct segment *segment, enum fault_kind kind)
+{
+    if (!sim->plan.strained || (kind != FAULT_AGENT_KILL && kind != FAULT_AGENT_PAUSE) ||
+        !sim_chance(sim, 0.5))
+        return false;
+    if (kind == FAULT_AGENT_KILL)
+        segment->agent.doomed = true;
+    else
+        pause_around_renewal(sim, segment);
+    return true;
+}
+
 static bool disturb_machine(struct sim *sim, enum fault_kind kind)
 {
     struct machine *machine;
@@ -130,7 +185,7 @@ static bool disturb_machine(struct sim *sim, enum fault_kind kind)
     }
     if (kind == FAULT_SEGMENT)
         return machine_replace_segment(machine, sim_chance(sim, 0.5));
-    if (!segment->agent.up)
+    if (!segment->agent.up || aim_at_agent(sim, segment, kind))
         return false;
     if (kind == FAULT_AGENT_KILL)
         agent_kill(segment);
@@ -223,11 +278,34 @@ static bool drain(struct sim *sim)
     return true;
 }
 
+/* C2: to another of its members, who needs no copy first; and agents stand still at the end of
+ * their sessions with the server, which goes on with its other partitions. */
+static bool switch_members(struct sim *sim)
+{
+    uint32_t partition = (uint32_t)sim_below(sim, sim->plan.partitions), member;
+    const struct configuration *configuration = manager_configuration(sim, partition);
+
+    if (configuration == NULL)
+        return false;
+    member = (uint32_t)sim_below(sim, configuration->member_count);
+    if (!manager_admin(sim, ADMIN_MOVE, partition, configuration->members[member].server))
+        return false;
+    for (uint32_t i = 0; i < sim->plan.machines; i++) {
+        struct machine *machine = &sim->machines[i];
+
+        if (sim_chance(sim, 0.9))
+            machine->segments[machine->current].agent.ended_us = between(sim, 300, 1500);
+    }
+    return true;
+}
+
 /* At times while an agent cannot hear of it (C6). */
 static bool switch_primary(struct sim *sim, const struct host *host)
 {
     struct machine *machine;
 
+    if (sim->plan.strained && sim_chance(sim, 0.8))
+        return switch_members(sim);
     if (!manager_admin(sim, ADMIN_MOVE, (uint32_t)sim_below(sim, sim->plan.partitions), host->node))
         return false;
     if (sim->plan.machines > 0 && sim_chance(sim, 0.5)) {
@@ -262,11 +340,9 @@ static bool inject(struct sim *sim, enum fault_kind kind)
         sim->manager.paused_until_us = sim->now_us + between(sim, 100, 4000);
         return true;
     case FAULT_CUT_ONE_WAY:
-        cut(sim, false);
-        return true;
+        return cut(sim, false);
     case FAULT_CUT:
-        cut(sim, true);
-        return true;
+        return cut(sim, true);
     case FAULT_ISOLATE:
         isolate(sim);
         return true;
@@ -335,12 +411,13 @@ void fault_event(struct sim *sim)
 void fault_heal(struct sim *sim)
 {
     network_heal(sim);
+    sim->cuts_proposer = false;
     sim->plan.loss = sim->plan.duplicate = sim->plan.late = sim->plan.busy = 0;
     sim->plan.stop = sim->plan.die = 0;
     for (uint32_t i = 0; i < SIM_MACHINES; i++) {
         sim->machines[i].paused_until_us = 0;
         for (uint32_t k = 0; k < SIM_SEGMENTS; k++)
-            sim->machines[i].segments[k].agent.stopped_until_us = 0;
+            agent_heal(&sim->machines[i].segments[k].agent);
     }
     sim->manager.paused_until_us = 0;
     manager_start(sim);

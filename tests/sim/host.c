@@ -28,7 +28,7 @@ void host_init(struct sim *sim, uint32_t node)
     host->sim = sim;
     host->node = node;
     host->mounted = true;
-    host->rate = 0.99 + 0.0001 * (double)sim_below(sim, 201);
+    host->rate = sim_rate(sim);
     host->offset_us = sim_below(sim, 3600 * 1000) * MS;
     host->disk = new_disk(sim);
 }

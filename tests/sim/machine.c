@@ -150,7 +150,7 @@ void machine_init(struct sim *sim, uint32_t number)
     machine->sim = sim;
     machine->number = number;
     machine->node = SIM_FIRST_MACHINE + number;
-    machine->rate = 0.99 + 0.0001 * (double)sim_below(sim, 201);
+    machine->rate = sim_rate(sim);
     machine->offset_us = sim_below(sim, 3600 * 1000) * MS;
     for (uint32_t i = 0; i < SIM_SEGMENTS; i++) {
         machine->segments[i].machine = machine;

@@ -72,6 +72,12 @@ struct agent {
     uint64_t generation; /* of the process: events of earlier ones are nobody's */
     uint32_t client;     /* in whose process it runs; SIM_CLIENTS: in its own */
     uint64_t stopped_until_us, next_due_us;
+    /* Faults that wait for their moment. */
+    bool doomed;          /* is killed when it was told of an invalidation, before it counts */
+    uint64_t late_us;     /* its next renewal takes so long to arrive; 0: it does not */
+    uint64_t asking_us;   /* stands still for so long once a renewal has left; 0: it does not */
+    uint64_t answered_us; /* and after its answer was taken */
+    uint64_t ended_us;    /* and when it was told that a server ends its session, before it acts */
     const struct agent_step *step;
     struct agent_peer peers[SIM_AGENT_PEERS];
 };

@@ -18,7 +18,7 @@
 enum {
     JOBS_MAX = 64,
     SEEDS_DEFAULT = 200,
-    SELF_TEST_SEEDS = 4000,
+    SELF_TEST_SEEDS = 3000,
     TRACE_LINES = 60,
     MMAP_BYTES = 128 << 10
 };

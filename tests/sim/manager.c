@@ -132,7 +132,7 @@ void manager_init(struct sim *sim)
     struct manager_host *manager = &sim->manager;
 
     memset(manager, 0, sizeof *manager);
-    manager->rate = 0.99 + 0.0001 * (double)sim_below(sim, 201);
+    manager->rate = sim_rate(sim);
     manager->offset_us = sim_below(sim, 3600 * 1000) * MS;
 }
 
@@ -365,6 +365,8 @@ static void handle_propose(struct sim *sim, const struct message *message)
           reply.message);
     buffer_free(&packed);
     membership_reply_free(&reply);
+    if (answer->proposal.status == MANAGER_OK)
+        fault_accepted(sim, message->sender.server, &message->proposal.configuration);
     answer_later(sim, answer);
 }
 

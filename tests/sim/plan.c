@@ -46,6 +46,23 @@ static void draw_network(struct sim *sim)
     plan->sync_us = 200 + sim_below(sim, 4 * MS);
 }
 
+/* Every other fault is of one kind; of the others there are fewer kinds, or they would undo it. */
+static void aim(struct sim *sim)
+{
+    static const enum fault_kind aims[] = {FAULT_ISOLATE, FAULT_SWITCH, FAULT_SWITCH,
+                                           FAULT_AGENT_KILL, FAULT_AGENT_PAUSE};
+    const enum fault_kind aimed = aims[sim_below(sim, sizeof aims / sizeof *aims)];
+    uint32_t others = 0;
+
+    for (uint32_t i = 0; i < FAULT_KINDS; i++) {
+        if (sim_chance(sim, 0.5))
+            sim->plan.weights[i] = 0;
+        others += sim->plan.weights[i];
+    }
+    sim->plan.weights[aimed] += others + 1;
+    sim->plan.fault_gap_us = (60 + sim_below(sim, 500)) * MS;
+}
+
 static void draw_faults(struct sim *sim)
 {
     static const uint32_t weights[FAULT_KINDS] = {
@@ -65,6 +82,27 @@ static void draw_faults(struct sim *sim)
                                                                                       : 0;
     sim->plan.weights[FAULT_CRASH] += 1;
     sim->plan.fault_gap_us = (60 + sim_below(sim, 700)) * MS;
+    if (sim->plan.strained)
+        aim(sim);
+}
+
+/* Clusters in which a cache's rules are all that keeps it right: several hosts read and write the
+ * same few keys of servers that lead several partitions, and faults aim at the caches. */
+static void strain(struct sim *sim)
+{
+    struct plan *plan = &sim->plan;
+
+    plan->machines = 2 + (uint32_t)sim_below(sim, SIM_MACHINES - 1);
+    plan->clients = 3 + (uint32_t)sim_below(sim, SIM_CLIENTS - 2);
+    plan->servers = sim_chance(sim, 0.7) ? 3 : plan->servers;
+    plan->replicas = sim_chance(sim, 0.7) ? 2 : 3;
+    plan->partitions = 2 + (uint32_t)sim_below(sim, SIM_PARTITIONS - 1);
+    plan->keys = 1 + (uint32_t)sim_below(sim, sim_chance(sim, 0.5) ? 3 : 8);
+    plan->expiring_percent = sim_chance(sim, 0.5) ? 0 : 10;
+    plan->reads_percent = 50 + sim_below(sim, 35);
+    plan->think_us = (3 + sim_below(sim, 15)) * MS;
+    plan->faults_until_us = plan->quiet_us + (3000 + sim_below(sim, 4000)) * MS;
+    plan->drifting = sim_chance(sim, 0.5);
 }
 
 /* Hosts' caches: few keys that are read much, so that hits, invalidations and races are many. */
@@ -85,6 +123,9 @@ static void draw_machines(struct sim *sim)
     plan->stop_us = sim_chance(sim, 0.5) ? 300 * MS : 2500 * MS;
     plan->die = sim_chance(sim, 0.5) ? 0 : 0.02 * random_unit(&sim->random);
     plan->crowded = sim_chance(sim, 0.5);
+    plan->strained = sim_chance(sim, 0.6);
+    if (plan->strained)
+        strain(sim);
 }
 
 void plan_draw(struct sim *sim)
@@ -104,9 +145,10 @@ void plan_draw(struct sim *sim)
     plan->think_us = (3 + sim_below(sim, 60)) * MS;
     plan->quiet_us = (600 + sim_below(sim, 1500)) * MS;
     plan->faults_until_us = plan->quiet_us + (3000 + sim_below(sim, 9000)) * MS;
-    plan->give_up_us = plan->faults_until_us + HEALED_SECONDS * 1000 * MS;
     plan->replace_after_ms = sim_chance(sim, 0.5) ? 4000 : 300000;
+    plan->undecided = sim_chance(sim, 0.25);
     draw_machines(sim);
+    plan->give_up_us = plan->faults_until_us + HEALED_SECONDS * 1000 * MS;
     draw_network(sim);
     draw_faults(sim);
 }

@@ -510,7 +510,10 @@ struct plan {
     uint32_t machines; /* 0: no caches */
     double stop, die;  /* at a step: stands still for a while; is killed within it */
     uint64_t stop_us;
-    bool crowded; /* no slot of a cache is free at first: a key gets in with its second miss */
+    bool crowded;   /* no slot of a cache is free at first: a key gets in with its second miss */
+    bool strained;  /* faults aim at the caches: at renewals, at invalidations, at who leads */
+    bool undecided; /* cuts wait for a proposal: who made it does not hear of its end (R11) */
+    bool drifting;  /* clocks run as fast or as slowly as they may, and nothing between */
     bool scripted;
 };
 
@@ -562,6 +565,7 @@ struct sim {
     size_t history_count;
     struct counters_of counters;
     struct script *script; /* of a scenario; its owner outlives the run */
+    bool cuts_proposer;    /* a fault that waits for its moment */
     bool healing, done, tracing, trace_messages, failed;
     char violation[512];
 };
@@ -585,6 +589,8 @@ void sim_schedule(struct sim *sim, uint64_t after_us, enum event_kind kind, uint
                   uint64_t generation, uint64_t number, const void *data);
 uint64_t sim_below(struct sim *sim, uint64_t bound);
 bool sim_chance(struct sim *sim, double probability);
+/* How fast a clock runs: within one percent (L3, C5). */
+double sim_rate(struct sim *sim);
 
 /* --- plan.c: what a seed decides before the run --- */
 void plan_draw(struct sim *sim);
@@ -721,6 +727,8 @@ bool machine_risk(struct sim *sim, void (*act)(void *context), void *context);
 void agent_elect(struct segment *segment, uint64_t after_us);
 void agent_kill(struct segment *segment);
 void agent_leave(struct segment *segment);
+/* It stands still no more, and nothing waits for it. */
+void agent_heal(struct agent *agent);
 void agent_event(struct sim *sim, const struct event *event);
 void agent_take_answer(struct machine *machine, const struct event *event);
 /* A connection between machine and server breaks; each end sees it when its time has passed
@@ -776,6 +784,8 @@ bool client_begin(struct sim *sim, uint32_t index, const struct sim_request *req
 extern const char *const fault_names[FAULT_KINDS];
 void fault_event(struct sim *sim);
 void fault_heal(struct sim *sim);
+/* R11: a proposal was accepted; its answer is on its way. */
+void fault_accepted(struct sim *sim, uint32_t proposer, const struct configuration *configuration);
 
 /* --- invariants.c --- */
 void invariant_entry(struct host *host, uint32_t partition, const struct sim_entry *entry);
