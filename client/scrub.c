@@ -115,6 +115,7 @@ static void on_answer(void *context, int status, const void *result, const struc
     }
     if (!server->answered) {
         server->lost = true;
+        server->unable = status == CAIRN_EPROTO || status == CAIRN_EVERSION;
         server->running = false;
     }
 }
@@ -214,13 +215,26 @@ static int pause_for(struct scrub_check *check, uint64_t delay_ms)
     return CAIRN_OK;
 }
 
+/* A server that is older than the call does not learn it while we wait. */
+static int refuse_unable(struct scrub_check *check)
+{
+    for (size_t i = 0; i < check->result->server_count; i++) {
+        const struct scrub_server *server = &check->result->servers[i];
+
+        if (server->unable) {
+            return error_set(&check->db->error, CAIRN_EPROTO, "%s: server %u: %s",
+                             check->request->name, server->id, server->error);
+        }
+    }
+    return CAIRN_OK;
+}
+
 static int run_round(struct scrub_check *check, bool values)
 {
-    int status = CAIRN_OK;
-
     if (!ask_all(check, true, values)) {
         return error_set(&check->db->error, CAIRN_ENOMEM, "out of memory");
     }
+    int status = refuse_unable(check);
     while (status == CAIRN_OK && any_runs(check->result)) {
         show(check);
         status = pause_for(check, LOOK_EVERY_MS);

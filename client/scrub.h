@@ -38,6 +38,7 @@ struct scrub_server {
     uint32_t id;
     bool answered; /* the last call */
     bool lost;     /* it did not answer when it was asked to begin, or since */
+    bool unable;   /* its version has no such call */
     uint64_t run;  /* that it was asked for */
     bool running;
     scrub_report begun, now; /* without partitions */
@@ -64,8 +65,8 @@ struct scrub_request {
 };
 
 /* CAIRN_OK when all that could be done is done: `result` says how it went. Else the message is in
- * db->error: CAIRN_ETIMEDOUT, CAIRN_ECANCELED, or what status_ask_manager says. To be freed in any
- * case. */
+ * db->error: CAIRN_EPROTO if a server is older than the call, CAIRN_ETIMEDOUT, CAIRN_ECANCELED, or
+ * what status_ask_manager says. To be freed in any case. */
 int scrub_run(cairn_t *db, const struct scrub_request *request, struct scrub_outcome *result);
 void scrub_result_free(struct scrub_outcome *result);
 

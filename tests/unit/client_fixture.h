@@ -488,8 +488,8 @@ static inline void fake_listen(struct fake_server *server)
     server->services[0] = (struct rpc_service){&program_server, fake_server_handlers, server};
     server->services[1] = (struct rpc_service){&program_cache, fake_cache_handlers, server};
 
-    CHECK(rpc_server_listen(&server->fake->loop, &server->address, server->services, 2, NULL,
-                            &server->rpc, &error) == 0);
+    CHECK(rpc_server_listen(&server->fake->loop, &server->address, server->services,
+                            server->fake->old_servers ? 1 : 2, NULL, &server->rpc, &error) == 0);
     server->address.port = rpc_server_port(server->rpc);
     server->relisten = false;
     server->fake->open++;
@@ -652,11 +652,17 @@ static const rpc_handler fake_manager_handlers[] = {
     NULL, NULL, NULL, fake_on_map, NULL, fake_on_manager_status, fake_on_admin,
 };
 
+static const rpc_handler fake_old_manager_handlers[] = {
+    NULL, NULL, NULL, fake_on_map, NULL, fake_on_manager_status, NULL,
+};
+
 static inline void fake_listen_manager(struct fake *fake)
 {
     struct error error = {0};
 
-    fake->manager_service = (struct rpc_service){&program_manager, fake_manager_handlers, fake};
+    fake->manager_service = (struct rpc_service){
+        &program_manager, fake->old_manager ? fake_old_manager_handlers : fake_manager_handlers,
+        fake};
     CHECK(rpc_server_listen(&fake->loop, &fake->manager_address, &fake->manager_service, 1, NULL,
                             &fake->manager, &error) == 0);
     fake->manager_address.port = rpc_server_port(fake->manager);
@@ -705,12 +711,13 @@ static inline void *fake_main(void *context)
     return NULL;
 }
 
-static inline struct fake *fake_start(void)
+static inline struct fake *fake_start_as(bool old)
 {
     struct fake *fake = calloc(1, sizeof(*fake));
     struct address local = {.host = "127.0.0.1"};
 
     CHECK(fake != NULL);
+    fake->old_manager = fake->old_servers = old;
     signal(SIGPIPE, SIG_IGN);
     fake->pairs = calloc(FAKE_PAIRS + 1, sizeof(*fake->pairs));
     CHECK(fake->pairs != NULL);
@@ -735,6 +742,11 @@ static inline struct fake *fake_start(void)
     }
     CHECK(pthread_create(&fake->thread, NULL, fake_main, fake) == 0);
     return fake;
+}
+
+static inline struct fake *fake_start(void)
+{
+    return fake_start_as(false);
 }
 
 static inline void fake_stop(struct fake *fake)

@@ -113,6 +113,8 @@ struct fake {
     unsigned map_calls;
     unsigned tell_at_call; /* the map is as `truth` says from this map call on; 0: never */
     int admin_status;      /* MANAGER_OK, or how admin calls are refused */
+    bool old_manager;      /* as of 0.1.0, from the next time it listens on: no admin calls */
+    bool old_servers;      /* as of 0.1.0, likewise: no caches (scrubs they never know) */
     unsigned admin_calls;
     bool admin_drops;        /* admin calls are executed, then the connection breaks */
     struct admin_args admin; /* the last; its address is in admin_address */

@@ -26,11 +26,16 @@ static bool shared_unlink(void *context, const struct segment_listing *listing)
     return true;
 }
 
-static int shared_setup(void **state)
+static inline int shared_setup_as(void **state, bool old)
 {
     snprintf(shared_name, sizeof(shared_name), "test-%ld-%u", (long)getpid(), shared_tests++);
-    *state = fake_start();
+    *state = fake_start_as(old);
     return 0;
+}
+
+static inline int shared_setup(void **state)
+{
+    return shared_setup_as(state, false);
 }
 
 static int shared_teardown(void **state)

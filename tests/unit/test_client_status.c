@@ -229,11 +229,33 @@ static void test_a_member_of_which_the_primary_says_nothing(void **state)
     assert_true(json_is_null(json_object_get(partition(0), "lag")));
 }
 
+/* 0.1.0 told of neither: nobody drains, and how far others are is not known. */
+static void test_older_peers_tell_of_no_duties_and_copies(void **state)
+{
+    partition_status partitions[] = {{.partition = 0, .role = 2, .last_index = 50}};
+    const server_report server = {.partitions = {1, partitions}};
+    server_state states[] = {{.registered = true, .address = view_of_text("127.0.0.1:1000")}};
+    const manager_report manager = {.partitions = PARTITIONS, .servers = {1, states}};
+    struct status_report old;
+    struct error error = {0};
+
+    (void)state;
+    status_take_server(&report.servers[0], &server);
+    assert_true(json_is_null(json_object_get(partition(0), "lag")));
+    assert_string_equal(json_string_value(json_object_get(partition(0), "state")), "ok");
+    status_report_init(&old);
+    assert_int_equal(status_take_manager(&old, &manager, &error), 0);
+    assert_true(old.servers[0].registered && !old.servers[0].draining && !old.servers[0].removed);
+    assert_int_equal(old.servers[0].copy_count, 0);
+    status_report_free(&old);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_copies_are_counted_against_what_is_wanted),
+        TEST(test_older_peers_tell_of_no_duties_and_copies),
         TEST(test_who_has_which_part),
         TEST(test_what_the_manager_says_of_servers),
         TEST(test_a_removed_server_is_said_to_be),
