@@ -212,10 +212,11 @@ static void say_status(void)
 
 static int count_words(char *line, char **words)
 {
+    char *rest = NULL;
     int count = 0;
 
-    for (char *word = strtok(line, " \n"); word != NULL && count < WORDS;
-         word = strtok(NULL, " \n"))
+    for (char *word = strtok_r(line, " \n", &rest); word != NULL && count < WORDS;
+         word = strtok_r(NULL, " \n", &rest))
         words[count++] = word;
     words[count] = NULL;
     return count;
