@@ -38,8 +38,8 @@ struct wal_cursor {
     /* What wal_cut asks for: next_lsn after the last read, whichever thread that was on. */
     _Atomic uint64_t pinned_lsn;
     struct reader reader;
-    uint64_t open_id; /* of the segment that is open; 0: none */
-    uint64_t offset;  /* in it, of the next record */
+    uint64_t open_sequence, open_id; /* of the segment that is open; 0: none */
+    uint64_t offset;                 /* in it, of the next record */
 };
 
 int wal_cursor_open(struct wal *wal, uint64_t from_lsn, struct wal_cursor **opened)
@@ -173,7 +173,7 @@ static int check_header(struct wal_cursor *cursor, const struct piece *piece, st
 
 static int open_piece(struct wal_cursor *cursor, const struct piece *piece, struct error *error)
 {
-    if (cursor->open_id == piece->id)
+    if (cursor->open_id == piece->id && cursor->open_sequence == piece->sequence)
         return 0;
     cursor->open_id = 0;
     const char *path = piece_path(cursor, piece);
@@ -183,6 +183,7 @@ static int open_piece(struct wal_cursor *cursor, const struct piece *piece, stru
     rc = check_header(cursor, piece, error);
     if (rc != 0)
         return rc;
+    cursor->open_sequence = piece->sequence;
     cursor->open_id = piece->id;
     cursor->offset = WAL_BLOCK_BYTES;
     return 0;

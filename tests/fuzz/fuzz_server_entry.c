@@ -14,7 +14,8 @@ static void require_same(const struct entry *left, const struct entry *right)
           left->index == right->index && left->log_time_ms == right->log_time_ms &&
           left->client == right->client && left->number == right->number &&
           left->conditional == right->conditional && left->if_version == right->if_version &&
-          left->ttl_ms == right->ttl_ms && left->cutoff_ms == right->cutoff_ms);
+          left->ttl_ms == right->ttl_ms && left->cutoff_ms == right->cutoff_ms &&
+          left->over_damage == right->over_damage);
     CHECK((left->item == NULL) == (right->item == NULL));
     if (left->item == NULL)
         return;
