@@ -3,12 +3,14 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/buffer.h"
 #include "base/clock.h"
 #include "client/cli.h"
 #include "client/handle.h"
 #include "client/scrub.h"
+#include "client/text.h"
 
-enum { LINE_EVERY_MS = 1000, CLI_UNSOUND = 1 };
+enum { LINE_EVERY_MS = 1000, CLI_UNSOUND = 1, TEXT_LIMIT = 8 * CAIRN_KEY_LIMIT };
 
 struct line {
     const char *name;
@@ -75,6 +77,24 @@ static void add_partitions(json_t *object, const struct scrub_outcome *result)
     json_object_set_new(object, "unreachable", unreachable);
 }
 
+static json_t *damaged_json(const struct scrub_outcome *result)
+{
+    json_t *values = json_array();
+
+    for (size_t i = 0; i < result->server_count; i++) {
+        for (uint32_t k = 0; k < result->servers[i].damaged_count; k++) {
+            const struct scrub_damaged *value = &result->servers[i].damaged[k];
+            json_t *object =
+                json_pack("{s:I, s:I, s:b}", "server", (json_int_t)result->servers[i].id,
+                          "partition", (json_int_t)value->partition, "lost", (int)value->lost);
+
+            cli_json_bytes(object, "key", value->key, value->key_length);
+            json_array_append_new(values, object);
+        }
+    }
+    return values;
+}
+
 static void print_json(const struct scrub_outcome *result, const struct scrub_summary *summary,
                        bool repairs)
 {
@@ -91,6 +111,7 @@ static void print_json(const struct scrub_outcome *result, const struct scrub_su
         json_object_set_new(object, "repaired", json_integer((json_int_t)summary->repaired));
         json_object_set_new(object, "unrepaired", json_integer((json_int_t)summary->unrepaired));
         json_object_set_new(object, "reinstalled", json_integer(summary->reinstalled));
+        json_object_set_new(object, "damaged", damaged_json(result));
     }
     cli_json_print(object);
 }
@@ -111,6 +132,21 @@ static void print_partition(uint32_t number, const struct scrub_partition *parti
     }
 }
 
+static void print_damaged(const struct scrub_server *server)
+{
+    for (uint32_t i = 0; i < server->damaged_count; i++) {
+        const struct scrub_damaged *value = &server->damaged[i];
+        struct buffer key;
+
+        buffer_init(&key, TEXT_LIMIT);
+        (void)text_append_word(&key, value->key, value->key_length);
+        printf("server %u, partition %u: %s of key %.*s\n", server->id, value->partition,
+               value->lost ? "no copy has a sound value" : "the value is damaged", (int)key.length,
+               (const char *)key.data);
+        buffer_free(&key);
+    }
+}
+
 static void print_text(const struct scrub_outcome *result, const struct scrub_summary *summary,
                        bool repairs)
 {
@@ -118,6 +154,9 @@ static void print_text(const struct scrub_outcome *result, const struct scrub_su
         print_partition(i, &result->partitions[i]);
     }
     if (repairs) {
+        for (size_t i = 0; i < result->server_count; i++) {
+            print_damaged(&result->servers[i]);
+        }
         printf("read %" PRIu64 " values, %" PRIu64 " bytes: %" PRIu64 " found bad, %" PRIu64
                " repaired, %" PRIu64 " not repaired; %u copies installed anew\n",
                summary->values, summary->bytes, summary->bad, summary->repaired,

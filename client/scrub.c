@@ -73,6 +73,22 @@ static void take_partition(struct scrub_outcome *result, const compared_copies *
     }
 }
 
+static void take_damaged(struct scrub_server *server, const scrub_report *said)
+{
+    server->damaged_count = 0;
+    for (u_int i = 0; i < said->damaged.damaged_len && i < SCRUB_DAMAGED_LIMIT; i++) {
+        const damaged_value *from = &said->damaged.damaged_val[i];
+        struct scrub_damaged *to = &server->damaged[server->damaged_count++];
+
+        to->partition = from->partition;
+        to->lost = from->lost;
+        to->key_length = from->key.length <= CAIRN_KEY_LIMIT ? from->key.length : 0;
+        if (to->key_length > 0) {
+            memcpy(to->key, from->key.data, to->key_length);
+        }
+    }
+}
+
 static void take_report(struct scrub_call *call, const scrub_report *said)
 {
     struct scrub_server *server = call->server;
@@ -81,6 +97,9 @@ static void take_report(struct scrub_call *call, const scrub_report *said)
     server->now = *said;
     server->now.partitions.partitions_val = NULL;
     server->now.partitions.partitions_len = 0;
+    server->now.damaged.damaged_val = NULL;
+    server->now.damaged.damaged_len = 0;
+    take_damaged(server, said);
     if (call->begins) {
         server->run = said->run;
         if (server->begun.incarnation != said->incarnation) {

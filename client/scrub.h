@@ -33,6 +33,15 @@ struct scrub_partition {
     bool repaired;                            /* some copy of it was installed anew for it */
 };
 
+enum { SCRUB_DAMAGED_LIMIT = 32 };
+
+/* A value that fails its checksum. */
+struct scrub_damaged {
+    uint32_t partition, key_length;
+    bool lost; /* no copy has a sound one */
+    uint8_t key[CAIRN_KEY_LIMIT];
+};
+
 /* What one server says. */
 struct scrub_server {
     uint32_t id;
@@ -41,7 +50,9 @@ struct scrub_server {
     bool unable;   /* its version has no such call */
     uint64_t run;  /* that it was asked for */
     bool running;
-    scrub_report begun, now; /* without partitions */
+    scrub_report begun, now; /* without partitions and values */
+    uint32_t damaged_count;  /* of its values, now, as many as it names */
+    struct scrub_damaged damaged[SCRUB_DAMAGED_LIMIT];
     char error[256];
 };
 

@@ -198,6 +198,8 @@ static void on_scrub(void *context, int status, const void *result, const struct
         asked->server->scrub = answer->scrub_result_u.report;
         asked->server->scrub.partitions.partitions_val = NULL;
         asked->server->scrub.partitions.partitions_len = 0;
+        asked->server->scrub.damaged.damaged_val = NULL;
+        asked->server->scrub.damaged.damaged_len = 0;
         asked->server->scrub_answered = true;
     }
 }

@@ -18,10 +18,15 @@ struct mutation {
     struct kept_value *old_value; /* of a SWAP of a present key */
 };
 
-/* S2: what has expired at the entry's log time is absent. */
+/* S2: what has expired at the entry's log time is absent. W8: what is lost on all copies is not
+ * looked at, also by a copy that has it after all: it is the entry that decides. */
 static int find_current(struct mutation *mutation)
 {
     const struct item *item = mutation->entry->item;
+    if (mutation->entry->over_damage) {
+        mutation->present = true;
+        return CAIRN_OK;
+    }
     int code = store_get(mutation->store, mutation->entry->partition, item->bytes, item->key_length,
                          &mutation->current);
     mutation->present = code == CAIRN_OK && (mutation->current.expires_ms == 0 ||
@@ -40,18 +45,27 @@ static uint64_t expiry_of(const struct mutation *mutation)
                                                        : mutation->log_time_ms + ttl_ms;
 }
 
+/* W8: each write takes an entry and raises the version by one at most: the index is beyond what the
+ * version may have been. */
+static uint64_t version_of(const struct mutation *mutation)
+{
+    const struct entry *entry = mutation->entry;
+    if (entry->kind == COMMAND_DELETE)
+        return 0;
+    return entry->over_damage ? entry->index : mutation->current.version + 1;
+}
+
 /* Gives the entry's item to the memtable, as value or as deletion. */
 static void put_item(struct mutation *mutation)
 {
     struct item *item = mutation->entry->item;
     mutation->entry->item = NULL;
     item->modified = mutation->entry->index;
-    if (mutation->entry->kind == COMMAND_DELETE) {
-        item->version = 0;
+    item->version = version_of(mutation);
+    if (item->version == 0) {
         item->expires_ms = 0;
     } else {
         struct store_value value;
-        item->version = mutation->current.version + 1;
         item->expires_ms = expiry_of(mutation);
         value_of_item(item, &value);
         item->checksum = value_checksum(item->bytes, item->key_length, &value); /* W8 */
@@ -70,7 +84,7 @@ static void change(struct mutation *mutation, struct outcome *outcome)
         outcome->version = mutation->current.version;
         return;
     }
-    outcome->version = entry->kind == COMMAND_DELETE ? 0 : mutation->current.version + 1;
+    outcome->version = version_of(mutation);
     /* An absent key needs no deletion; an expired one is the checkpoint's to reclaim. */
     if (entry->kind != COMMAND_DELETE || mutation->present)
         put_item(mutation);

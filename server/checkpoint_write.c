@@ -40,15 +40,14 @@ static bool is_expired(uint64_t expires_ms, uint64_t log_time_ms)
 /* --- data and expiry ----------------------------------------------------------------------------
  */
 
-/* Keeps the expiry table in step: one row for each row of data that expires. */
+/* Keeps the expiry table in step: one row for each row of data that expires. It is written even if
+ * it should be there (repair_expiry_put). */
 static int move_expiry(struct lmdb_writer *writer, uint32_t partition, const struct item *item,
                        uint64_t old_ms, uint64_t new_ms)
 {
     struct stored_key key;
     int code = CAIRN_OK;
-    if (old_ms == new_ms)
-        return CAIRN_OK;
-    if (old_ms != 0) {
+    if (old_ms != 0 && old_ms != new_ms) {
         expiry_key(&key, partition, old_ms, item->bytes, item->key_length);
         code = absent_is_fine(lmdb_delete(writer, LMDB_EXPIRY, key_slice(&key)));
     }

@@ -9,11 +9,12 @@
 
 #include "base/buffer.h"
 #include "base/check.h"
+#include "server/scrub_store.h"
 #include "server/store_state.h"
 #include "server/value.h"
 
 /* Noted in one turn: some milliseconds at most. */
-enum { ITEMS_LIMIT = 1 << 16, HIDDEN_LIMIT_BYTES = 64 << 20 };
+enum { ITEMS_LIMIT = 1 << 16, HIDDEN_LIMIT_BYTES = 8 << 20 };
 
 struct digest_capture {
     struct lmdb_snapshot *snapshot;
@@ -216,7 +217,7 @@ static int count_row(struct digest_capture *capture, size_t *bytes)
         code = CAIRN_ENOTFOUND;
     if (code != CAIRN_OK)
         return code;
-    *bytes += key.length + record.length;
+    *bytes += key.length + record.length + SCRUB_ROW_BYTES;
     struct slice rest = {key.data + PREFIX_BYTES, key.length - PREFIX_BYTES};
     if (capture->table == LMDB_DATA)
         count_pair(capture, rest, record);

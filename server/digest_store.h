@@ -30,8 +30,9 @@ struct bad_key {
  * hold more items than are noted in one turn: after a checkpoint there are fewer. CAIRN_ENOMEM,
  * CAIRN_EIO. An open one pins pages, as store_export does. */
 int digest_capture_open(struct store *store, uint32_t partition, struct digest_capture **capture);
-/* Reads on, about `limit_bytes`. Blocks on the disk; on any thread, one call at a time. CAIRN_OK,
- * or CAIRN_EUNAVAILABLE if the map had to grow meanwhile (W7): it is lost. */
+/* Reads on, about `limit_bytes`, rows counting as in scrub_store.h. Blocks on the disk; on any
+ * thread, one call at a time. CAIRN_OK, or CAIRN_EUNAVAILABLE if the map had to grow meanwhile
+ * (W7): it is lost. */
 int digest_capture_count(struct digest_capture *capture, size_t limit_bytes, bool *done);
 const struct digest *digest_capture_result(const struct digest_capture *capture);
 uint64_t digest_capture_value(const struct digest_capture *capture);

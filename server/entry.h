@@ -56,6 +56,8 @@ struct entry {
     uint64_t if_version;
     uint64_t ttl_ms;
     uint64_t cutoff_ms; /* EVICT_SESSIONS */
+    bool over_damage;   /* W8: PUT, DELETE of what no copy can read: the key has a value, and what
+                           it is does not matter */
     struct item *item;  /* owned until applied; NULL without a key */
     void *waiters;      /* the driver's: calls to be answered once it is applied */
     /* Its packed bytes: in the log's gathering batch (see journal_packed), or owned. */

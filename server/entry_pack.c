@@ -24,7 +24,8 @@ enum {
     CONDITIONAL = 6,
     IF_VERSION = 7,
     TTL_MS = 8,
-    CUTOFF_MS = 9
+    CUTOFF_MS = 9,
+    OVER_DAMAGE = 10
 };
 
 /* --- packing ------------------------------------------------------------------------------------
@@ -39,7 +40,8 @@ static uint32_t command_size(const struct entry *entry)
            (item != NULL ? wire_bytes_size(item->key_length) : 0) +
            (item != NULL ? wire_bytes_size(item->value_length) : 0) +
            wire_number_size(entry->conditional) + wire_number_size(entry->if_version) +
-           wire_number_size(entry->ttl_ms) + wire_number_size(entry->cutoff_ms);
+           wire_number_size(entry->ttl_ms) + wire_number_size(entry->cutoff_ms) +
+           wire_number_size(entry->over_damage);
 }
 
 static uint8_t *put_command(uint8_t *to, const struct entry *entry)
@@ -56,7 +58,8 @@ static uint8_t *put_command(uint8_t *to, const struct entry *entry)
     to = wire_put_number(to, CONDITIONAL, entry->conditional);
     to = wire_put_number(to, IF_VERSION, entry->if_version);
     to = wire_put_number(to, TTL_MS, entry->ttl_ms);
-    return wire_put_number(to, CUTOFF_MS, entry->cutoff_ms);
+    to = wire_put_number(to, CUTOFF_MS, entry->cutoff_ms);
+    return wire_put_number(to, OVER_DAMAGE, entry->over_damage);
 }
 
 uint32_t entry_packed_size(const struct entry *entry)
@@ -98,13 +101,14 @@ struct draft {
 static bool take_command_field(const struct wire_field *field, struct draft *draft)
 {
     static const enum wire_type types[] = {
-        [KIND] = WIRE_VARINT,       [CLIENT] = WIRE_64_BITS, [NUMBER] = WIRE_VARINT,
-        [KEY] = WIRE_BYTES,         [VALUE] = WIRE_BYTES,    [CONDITIONAL] = WIRE_VARINT,
-        [IF_VERSION] = WIRE_VARINT, [TTL_MS] = WIRE_VARINT,  [CUTOFF_MS] = WIRE_VARINT,
+        [KIND] = WIRE_VARINT,        [CLIENT] = WIRE_64_BITS, [NUMBER] = WIRE_VARINT,
+        [KEY] = WIRE_BYTES,          [VALUE] = WIRE_BYTES,    [CONDITIONAL] = WIRE_VARINT,
+        [IF_VERSION] = WIRE_VARINT,  [TTL_MS] = WIRE_VARINT,  [CUTOFF_MS] = WIRE_VARINT,
+        [OVER_DAMAGE] = WIRE_VARINT,
     };
     struct entry *entry = &draft->entry;
 
-    if (field->number < KIND || field->number > CUTOFF_MS)
+    if (field->number < KIND || field->number > OVER_DAMAGE)
         return true; /* of a newer minor version */
     if (field->type != types[field->number])
         return false;
@@ -135,8 +139,11 @@ static bool take_command_field(const struct wire_field *field, struct draft *dra
     case TTL_MS:
         entry->ttl_ms = field->value;
         break;
-    default:
+    case CUTOFF_MS:
         entry->cutoff_ms = field->value;
+        break;
+    default:
+        entry->over_damage = field->value != 0;
         break;
     }
     return true;
@@ -208,6 +215,9 @@ static const char *fault_of(const struct draft *draft)
         return "key longer than the limit";
     if (draft->value_length > CAIRN_VALUE_LIMIT)
         return "value longer than the limit";
+    if (draft->entry.over_damage &&
+        (draft->entry.conditional || (draft->kind != COMMAND_PUT && draft->kind != COMMAND_DELETE)))
+        return "a command that needs the old value is to go without it";
     switch (draft->kind) {
     case COMMAND_PUT:
     case COMMAND_SWAP:

@@ -160,14 +160,18 @@ enum repair_state repairs_note(struct repairs *repairs, struct node *node, uint3
     return repair->state;
 }
 
-enum repair_state repairs_look(const struct repairs *repairs, uint32_t partition,
-                               const uint8_t *key, uint32_t key_length)
+void repairs_expiry(struct repairs *repairs, struct node *node, uint32_t partition,
+                    const struct bad_key *key)
 {
-    const struct repair *repair = NULL;
+    char text[4 * TEXT_LIMIT + 4];
 
-    if (repairs != NULL && repairs->count > 0)
-        repair = find(repairs, partition, key, key_length);
-    return repair == NULL ? REPAIR_NONE : repair->state;
+    if (partition >= node->partition_count || !is_ours(&node->partitions[partition].replica) ||
+        repair_expiry_put(node->store, partition, key->bytes, key->length) != CAIRN_OK)
+        return;
+    repairs->found++;
+    repairs->repaired++;
+    log_error("store", "%s: key %s of partition %" PRIu32 " had no row in the expiry table",
+              repair_row_path(node->store), key_text(key, text), partition);
 }
 
 void repairs_retry(struct repairs *repairs, uint64_t now_ms)
@@ -201,8 +205,26 @@ static void fail(struct repairs *repairs, struct repair *repair, uint64_t now_ms
         log_error("store", "no copy has a sound value of key %s of partition %" PRIu32,
                   key_text(&repair->key, text), repair->partition);
     set_state(repairs, repair, REPAIR_FAILED);
-    repair->helpless = 0;
+    repair->helpless = repair->absent = 0;
     repair->due_ms = now_ms + FAILED_AGAIN_MS;
+}
+
+/* S2: a key that has expired is gone from copies that have swept it. If it is from all others, it
+ * is to go here. */
+static bool expires(struct repairs *repairs, struct node *node, struct repair *repair)
+{
+    char text[4 * TEXT_LIMIT + 4];
+
+    if (repair->absent == 0 || repair->absent != repair->helpless ||
+        repair->absent_index < store_checkpointed(node->store, repair->partition)->index ||
+        repair_absence_put(node->store, repair->partition, repair->key.bytes, repair->key.length) !=
+            CAIRN_OK)
+        return false;
+    repairs->repaired++;
+    log_info("store", "repaired key=%s partition=%" PRIu32 " expired=1",
+             key_text(&repair->key, text), repair->partition);
+    drop(repairs, repair);
+    return true;
 }
 
 /* The next member that may help, after the one that was asked last. */
@@ -213,7 +235,7 @@ static bool choose(struct repair *repair, const struct replica *replica)
 
     if (repair->epoch != configuration->epoch) {
         repair->epoch = configuration->epoch;
-        repair->helpless = repair->member = 0;
+        repair->helpless = repair->absent = repair->member = 0;
     }
     for (uint32_t i = 1; i <= count; i++) {
         uint32_t at = (repair->member + i) % count;
@@ -249,7 +271,8 @@ struct repair *repairs_next(struct repairs *repairs, struct node *node, uint64_t
         if (!is_wanted(node, repair)) {
             drop(repairs, repair);
         } else if (!choose(repair, &node->partitions[repair->partition].replica)) {
-            fail(repairs, repair, now_ms);
+            if (!expires(repairs, node, repair))
+                fail(repairs, repair, now_ms);
         } else {
             *from =
                 node->partitions[repair->partition].replica.configuration.members[repair->member];
@@ -310,7 +333,17 @@ void repairs_answered(struct repairs *repairs, struct node *node, struct repair 
         take_value(repairs, node, repair, result, now_ms);
         return;
     }
-    if (answered && (result->outcome == FETCH_ABSENT || result->outcome == FETCH_CORRUPT)) {
+    /* Absence counts once this copy has applied as much. */
+    if (answered && result->outcome == FETCH_ABSENT &&
+        result->applied_index <= store_applied(node->store, repair->partition)->index) {
+        if (repair->absent == 0 || result->applied_index < repair->absent_index)
+            repair->absent_index = result->applied_index;
+        repair->absent |= 1u << repair->member;
+        repair->helpless |= 1u << repair->member;
+        repair->due_ms = now_ms;
+        return;
+    }
+    if (answered && result->outcome == FETCH_CORRUPT) {
         repair->helpless |= 1u << repair->member;
         repair->due_ms = now_ms; /* the next one at once */
         return;

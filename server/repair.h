@@ -26,11 +26,13 @@ struct repair {
     uint32_t partition;
     struct bad_key key;
     enum repair_state state;
-    bool calling;      /* another member is being asked: not to be freed */
-    uint64_t due_ms;   /* not before */
-    uint64_t epoch;    /* of the configuration whose members are asked */
-    uint32_t member;   /* of these, the one that is or was asked */
-    uint32_t helpless; /* bit map: of these, those that cannot help */
+    bool calling;          /* another member is being asked: not to be freed */
+    uint64_t due_ms;       /* not before */
+    uint64_t epoch;        /* of the configuration whose members are asked */
+    uint32_t member;       /* of these, the one that is or was asked */
+    uint32_t helpless;     /* bit map: of these, those that cannot help */
+    uint32_t absent;       /* bit map: of these, those that have no such key */
+    uint64_t absent_index; /* that all of them had applied at least */
 };
 
 struct repairs {
@@ -48,9 +50,9 @@ void repairs_free(struct repairs *repairs);
  * the caller goes by what it read. */
 enum repair_state repairs_note(struct repairs *repairs, struct node *node, uint32_t partition,
                                const uint8_t *key, uint32_t key_length, uint64_t now_ms);
-/* What is known of a value; cheap while nothing is known of any. */
-enum repair_state repairs_look(const struct repairs *repairs, uint32_t partition,
-                               const uint8_t *key, uint32_t key_length);
+/* A sound value without a row in the expiry table: it is written anew with the next checkpoint. */
+void repairs_expiry(struct repairs *repairs, struct node *node, uint32_t partition,
+                    const struct bad_key *key);
 /* Those that no copy could help with are tried again now. */
 void repairs_retry(struct repairs *repairs, uint64_t now_ms);
 uint32_t repairs_waiting(const struct repairs *repairs);

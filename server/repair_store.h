@@ -43,4 +43,16 @@ bool repair_value_fits(const struct repair_value *from, const struct store_posit
 int repair_value_put(struct store *store, uint32_t partition, const uint8_t *key,
                      uint32_t key_length, const struct repair_value *from);
 
+/* Has the key be absent here, over the bad row: all other members have no such key, with a state
+ * at least as new as what LMDB stands for here, and no newer than what is applied here. Nothing
+ * was done to the key since (it is in no memory table), so it has expired (S2). Only while
+ * repair_row_look says BAD. CAIRN_ENOMEM. */
+int repair_absence_put(struct store *store, uint32_t partition, const uint8_t *key,
+                       uint32_t key_length);
+
+/* Has the next checkpoint write a value once more, and its row of the expiry table, which is
+ * missing. CAIRN_ENOTFOUND: there is nothing to be done. CAIRN_ENOMEM. */
+int repair_expiry_put(struct store *store, uint32_t partition, const uint8_t *key,
+                      uint32_t key_length);
+
 #endif

@@ -9,6 +9,7 @@
 #include "proto/partition.h"
 #include "server/hosts.h"
 #include "server/repair.h"
+#include "server/repair_store.h"
 
 static const rpc_handler handlers[] = {
     [SERVER_GET] = request_get,       [SERVER_PUT] = request_put,
@@ -108,15 +109,15 @@ static struct refusal refusal_of(enum repair_state state)
                             .message = "the stored value fails its checksum"};
 }
 
-bool requests_sound(const struct node *node, const struct partition *partition, const uint8_t *key,
+bool requests_sound(struct node *node, const struct partition *partition, const uint8_t *key,
                     uint32_t key_length, struct refusal *refusal)
 {
-    enum repair_state state =
-        repairs_look(node->repairs, partition->replica.partition, key, key_length);
+    uint32_t number = partition->replica.partition;
+    uint64_t offset;
 
-    if (state == REPAIR_NONE)
+    if (repair_row_look(node->store, number, key, key_length, &offset) != REPAIR_ROW_BAD)
         return true;
-    *refusal = refusal_of(state);
+    *refusal = requests_unsound(node, number, key, key_length);
     return false;
 }
 

@@ -60,8 +60,8 @@ bool requests_serves(const struct node *node, const struct partition *partition,
 /* False and `refusal` filled unless mutations of the partition are taken into its log here. */
 bool requests_accepts(const struct node *node, const struct partition *partition,
                       struct refusal *refusal);
-/* False and `refusal` filled if the key's value is known to fail its checksum (W8). */
-bool requests_sound(const struct node *node, const struct partition *partition, const uint8_t *key,
+/* False and `refusal` filled if the key's value fails its checksum (W8). */
+bool requests_sound(struct node *node, const struct partition *partition, const uint8_t *key,
                     uint32_t key_length, struct refusal *refusal);
 /* Why a value that was read, and fails its checksum, is refused: it is put onto the list of those
  * that are to be repaired. */

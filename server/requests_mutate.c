@@ -16,6 +16,7 @@ struct mutation {
     uint64_t if_version, ttl_ms;
     const cairn_key *key;
     const cairn_value *value; /* NULL for DELETE */
+    bool over_damage;         /* W8: what the key had is lost on all copies */
 };
 
 struct mutation_waiter {
@@ -129,6 +130,7 @@ static struct entry *entry_of(const struct mutation *mutation)
     entry->conditional = mutation->conditional;
     entry->if_version = mutation->if_version;
     entry->ttl_ms = mutation->ttl_ms;
+    entry->over_damage = mutation->over_damage;
     entry->item = item_create(mutation->key->data, mutation->key->length,
                               mutation->value != NULL ? mutation->value->data : NULL,
                               mutation->value != NULL ? mutation->value->length : 0);
@@ -203,10 +205,23 @@ static bool answer_early(struct node *node, struct rpc_call *call,
     return true;
 }
 
+/* W8: an entry that meets a value which fails its checksum has that copy step aside, or all of
+ * them. So it is looked at before: it may be whole again soon; else only what does not depend on it
+ * is done, as the way out of it. */
+static bool meets_sound(struct node *node, const struct partition *partition,
+                        struct mutation *mutation, struct refusal *refusal)
+{
+    if (requests_sound(node, partition, mutation->key->data, mutation->key->length, refusal))
+        return true;
+    mutation->over_damage = refusal->status == SERVER_CORRUPT && !mutation->conditional &&
+                            (mutation->kind == COMMAND_PUT || mutation->kind == COMMAND_DELETE);
+    return mutation->over_damage;
+}
+
 /* S3: a request executes at most once. What was applied is answered again, what is in flight is
  * joined, what is new is proposed. */
 static bool submit(struct node *node, struct rpc_call *call, struct partition *partition,
-                   const struct mutation *mutation, struct refusal *refusal)
+                   struct mutation *mutation, struct refusal *refusal)
 {
     struct outcome outcome = {0};
     struct entry *in_flight = NULL;
@@ -226,9 +241,7 @@ static bool submit(struct node *node, struct rpc_call *call, struct partition *p
                                           .message = "the partition's session table is full"};
         return false;
     }
-    /* W8: an entry about a value that no copy can read would have all of them step aside. */
-    if (verdict == SESSION_NEW &&
-        !requests_sound(node, partition, mutation->key->data, mutation->key->length, refusal))
+    if (verdict == SESSION_NEW && !meets_sound(node, partition, mutation, refusal))
         return false;
     if (verdict == SESSION_NEW && !has_room(node, partition, mutation, refusal))
         return false;
@@ -249,7 +262,7 @@ static bool submit(struct node *node, struct rpc_call *call, struct partition *p
     return false;
 }
 
-static void mutate(struct node *node, struct rpc_call *call, const struct mutation *mutation)
+static void mutate(struct node *node, struct rpc_call *call, struct mutation *mutation)
 {
     struct partition *partition;
     struct refusal refusal = {.status = SERVER_INVALID,

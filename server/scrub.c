@@ -44,9 +44,16 @@ static void note_bad_keys(struct scrub *scrub, const struct digest_task *task)
                            keys[i].length, clock_now_ms());
 }
 
+static void spend(struct scrub *scrub, uint64_t bytes)
+{
+    scrub->budget_bytes -= bytes < scrub->budget_bytes ? bytes : scrub->budget_bytes;
+}
+
 static void take_count(struct scrub *scrub)
 {
     struct digest_task *task = scrub->task;
+
+    spend(scrub, scrub->limit_bytes);
 
     scrub->task = NULL;
     if (digest_task_counted(task, scrub->status, scrub->counted))
@@ -85,11 +92,13 @@ static void take_slice(struct scrub *scrub, uint64_t now_ms)
     scrub->values += slice->values;
     scrub->bytes += slice->bytes;
     scrub->run_bytes += slice->bytes;
-    scrub->budget_bytes -= slice->bytes < scrub->budget_bytes ? slice->bytes : scrub->budget_bytes;
+    spend(scrub, slice->cost);
     for (uint32_t i = 0; i < slice->bad_count; i++) {
         const struct scrub_bad *bad = &slice->bad[i];
 
-        if (bad->key.length > 0)
+        if (bad->expiry)
+            repairs_expiry(&scrub->repairs, scrub->node, bad->partition, &bad->key);
+        else if (bad->key.length > 0)
             (void)repairs_note(&scrub->repairs, scrub->node, bad->partition, bad->key.bytes,
                                bad->key.length, now_ms);
         else
@@ -124,25 +133,31 @@ static void queue_work(struct scrub *scrub)
     CHECK(uv_queue_work(scrub->loop, &scrub->work, read_some, on_read) == 0);
 }
 
+/* What may be read at once: what the rate allows, if nobody waits for it. */
+static size_t slice_limit(const struct scrub *scrub, bool hurry)
+{
+    return hurry || scrub->budget_bytes > SLICE_BYTES ? SLICE_BYTES : (size_t)scrub->budget_bytes;
+}
+
 /* Digests that nobody waits for are counted a slice at a tick. */
 static bool begin_count(struct scrub *scrub)
 {
     bool hurry = scrub->running || clock_now_ms() < scrub->hurry_until_ms;
+    size_t limit = slice_limit(scrub, hurry || scrub->rate_bytes == 0);
 
-    scrub->task = hurry || scrub->may_count ? digest_tasks_next(&scrub->tasks) : NULL;
+    scrub->task =
+        hurry || (scrub->may_count && limit > 0) ? digest_tasks_next(&scrub->tasks) : NULL;
     if (scrub->task == NULL)
         return false;
     scrub->may_count = false;
     scrub->task->reading = true;
-    scrub->limit_bytes = SLICE_BYTES;
+    scrub->limit_bytes = limit;
     return true;
 }
 
 static bool begin_slice(struct scrub *scrub)
 {
-    size_t limit = scrub->running || scrub->budget_bytes > SLICE_BYTES
-                       ? SLICE_BYTES
-                       : (size_t)scrub->budget_bytes;
+    size_t limit = slice_limit(scrub, scrub->running);
 
     if (!scrub->passing || limit == 0 ||
         scrub_slice_open(scrub->node->store, &scrub->pass, &scrub->slice) != CAIRN_OK)
@@ -328,7 +343,26 @@ void scrub_compared(struct scrub *scrub, const compared_copies *result, const ui
         servers[i] = differing[i];
 }
 
-void scrub_report_now(const struct scrub *scrub, scrub_report *report)
+/* Those first that nothing can be done about here. */
+static u_int list_damaged(struct scrub *scrub)
+{
+    static const enum repair_state states[] = {REPAIR_FAILED, REPAIR_WAITING};
+    const struct repair *repair;
+    u_int count = 0;
+
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++)
+        TAILQ_FOREACH(repair, &scrub->repairs.list, link)
+        {
+            if (count < DAMAGED_SHOWN && repair->state == states[i])
+                scrub->damaged[count++] = (damaged_value){
+                    .partition = repair->partition,
+                    .lost = repair->state == REPAIR_FAILED,
+                    .key = {.data = repair->key.bytes, .length = repair->key.length}};
+        }
+    return count;
+}
+
+void scrub_report_now(struct scrub *scrub, scrub_report *report)
 {
     struct store_stats stats;
 
@@ -354,6 +388,7 @@ void scrub_report_now(const struct scrub *scrub, scrub_report *report)
         .comparisons = scrub->comparisons,
         .differences = scrub->differences,
         .stepped_aside = scrub->stepped_aside,
+        .damaged = {.damaged_val = scrub->damaged, .damaged_len = list_damaged(scrub)},
         .partitions = {.partitions_val = scrub->results, .partitions_len = scrub->result_count},
     };
 }

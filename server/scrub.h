@@ -38,8 +38,8 @@ void scrub_tick(struct scrub *scrub, uint64_t now_ms);
 /* Begins a run, in place of the one before. `partitions` names those to be compared, those led here
  * among them; none: all. CAIRN_EINVAL if a number is too high. */
 int scrub_begin(struct scrub *scrub, const scrub_args *args, uint64_t now_ms);
-/* Fills `report`, whose partitions live as long as nothing more is compared. */
-void scrub_report_now(const struct scrub *scrub, scrub_report *report);
+/* Fills `report`, whose arrays live until the turn's end. */
+void scrub_report_now(struct scrub *scrub, scrub_report *report);
 
 /* --- what other servers ask ---------------------------------------------------------------------
  */

@@ -7,7 +7,7 @@
 #include "server/scrub.h"
 #include "server/scrub_store.h"
 
-enum { COMPARES_LIMIT = 4, FETCHES_LIMIT = 8 };
+enum { COMPARES_LIMIT = 4, FETCHES_LIMIT = 8, DAMAGED_SHOWN = 32 };
 
 /* Another copy, while it is compared. */
 struct compared_copy {
@@ -84,6 +84,7 @@ struct scrub {
     compared_copies *results; /* [partition_count] */
     u_int *differing;         /* [partition_count][REPLICA_MEMBERS_LIMIT] */
     uint32_t result_count;
+    damaged_value damaged[DAMAGED_SHOWN]; /* the keys are the repairs' */
     /* Since the start. */
     uint64_t passes, values, bytes, comparisons, differences, stepped_aside;
 };

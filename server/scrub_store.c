@@ -9,7 +9,7 @@
 int scrub_slice_open(struct store *store, const struct scrub_pass *pass, struct scrub_slice *slice)
 {
     slice->pass = *pass;
-    slice->values = slice->bytes = 0;
+    slice->values = slice->bytes = slice->cost = 0;
     slice->bad_count = 0;
     if (slice->pass.table == LMDB_META) {
         slice->pass.table = LMDB_DATA;
@@ -29,6 +29,7 @@ static void note_bad(struct scrub_slice *slice, uint32_t partition, struct slice
     CHECK(slice->bad_count < SCRUB_BAD_LIMIT);
     struct scrub_bad *bad = &slice->bad[slice->bad_count++];
     bad->partition = partition;
+    bad->expiry = false;
     bad->key.length = key.length <= CAIRN_KEY_LIMIT ? (uint32_t)key.length : 0;
     if (bad->key.length > 0)
         memcpy(bad->key.bytes, key.data, bad->key.length);
@@ -42,6 +43,21 @@ static bool is_sound_session(uint32_t partition, struct slice rest, struct slice
         return false;
     session_key(&key, partition, big_endian_u64(rest.data));
     return session_decode(&key, record.data, record.length, true, &session) == CAIRN_OK;
+}
+
+/* S2: without that row nothing would reclaim the value once it has expired. */
+static void look_for_expiry(struct scrub_slice *slice, uint32_t partition, struct slice key,
+                            uint64_t expires_ms)
+{
+    struct stored_key row;
+    struct slice nothing;
+    slice->cost += SCRUB_ROW_BYTES;
+    expiry_key(&row, partition, expires_ms, key.data, (uint32_t)key.length);
+    if (lmdb_snapshot_read(slice->snapshot, LMDB_EXPIRY, (struct slice){row.bytes, row.length},
+                           &nothing) != CAIRN_ENOTFOUND)
+        return;
+    note_bad(slice, partition, key);
+    slice->bad[slice->bad_count - 1].expiry = true;
 }
 
 static void look_at(struct scrub_slice *slice, struct slice key, struct slice record)
@@ -63,6 +79,8 @@ static void look_at(struct scrub_slice *slice, struct slice key, struct slice re
         value_decode_checked(record.data, record.length, rest.data, (uint32_t)rest.length,
                              &value) != CAIRN_OK)
         note_bad(slice, partition, rest);
+    else if (value.expires_ms != 0)
+        look_for_expiry(slice, partition, rest, value.expires_ms);
 }
 
 /* The row behind the last one that was read. */
@@ -92,7 +110,7 @@ static void end_table(struct scrub_slice *slice)
 static void read_rows(struct scrub_slice *slice, size_t limit_bytes)
 {
     bool first = true;
-    while (slice->bytes < limit_bytes && !slice->pass.done && slice->bad_count < SCRUB_BAD_LIMIT) {
+    while (slice->cost < limit_bytes && !slice->pass.done && slice->bad_count < SCRUB_BAD_LIMIT) {
         struct slice key, record;
         int code = find(slice, first, &key, &record);
         first = code != CAIRN_OK;
@@ -103,6 +121,7 @@ static void read_rows(struct scrub_slice *slice, size_t limit_bytes)
             continue;
         }
         slice->bytes += key.length + record.length;
+        slice->cost += key.length + record.length + SCRUB_ROW_BYTES;
         look_at(slice, key, record);
         slice->pass.at.length =
             key.length <= sizeof(slice->pass.at.bytes) ? (uint32_t)key.length : 0;

@@ -334,12 +334,16 @@ uint64_t lmdb_map_growths(const struct lmdb *lmdb)
     return atomic_load(&lmdb->map_growths);
 }
 
+/* LMDB does not tell where it has mapped the file; but each page begins with its own number. */
 uint64_t lmdb_offset(const struct lmdb *lmdb, const uint8_t *data)
 {
-    MDB_envinfo info;
-    if (mdb_env_info(lmdb->env, &info) != 0 || data < (const uint8_t *)info.me_mapaddr)
+    MDB_stat stat;
+    uint64_t number;
+    if (mdb_env_stat(lmdb->env, &stat) != 0)
         return 0;
-    return (uint64_t)(data - (const uint8_t *)info.me_mapaddr);
+    size_t within = (size_t)((uintptr_t)data % stat.ms_psize);
+    memcpy(&number, data - within, sizeof(number));
+    return number * stat.ms_psize + within;
 }
 
 const char *lmdb_path(const struct lmdb *lmdb)

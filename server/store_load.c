@@ -64,8 +64,7 @@ static int format_create(struct store *store, const struct store_pages *pages, s
     return lmdb_write(store->lmdb, 0, write_format, store, error);
 }
 
-static int format_check(struct store *store, const char *directory, const struct store_pages *pages,
-                        struct error *error)
+static int format_check(struct store *store, const struct store_pages *pages, struct error *error)
 {
     struct stored_key key;
     struct slice value;
@@ -80,15 +79,18 @@ static int format_check(struct store *store, const char *directory, const struct
         return unreadable(store, row_offset(store, value), "its format cannot be read", error);
     if (major > STORE_FORMAT_MAJOR) /* W9 */
         return error_set(error, CAIRN_EVERSION,
-                         "%s: store has format %u, this program knows up to %u", directory,
-                         (unsigned)major, (unsigned)STORE_FORMAT_MAJOR);
+                         "%s: offset %" PRIu64 ": store has format %u, this program knows up to %u",
+                         lmdb_path(store->lmdb), row_offset(store, value), (unsigned)major,
+                         (unsigned)STORE_FORMAT_MAJOR);
     if (major < STORE_FORMAT_OLDEST)
         return unreadable(store, row_offset(store, value), "its format", error);
     if (!lmdb_complete(store->lmdb))
         return unreadable(store, pages->stranger_at, "a table is missing", error);
     if (partitions != store->options.partitions)
-        return error_set(error, CAIRN_ECONFLICT, "%s: store has %u partitions, the cluster has %u",
-                         directory, (unsigned)partitions, (unsigned)store->options.partitions);
+        return error_set(error, CAIRN_ECONFLICT,
+                         "%s: offset %" PRIu64 ": store has %u partitions, the cluster has %u",
+                         lmdb_path(store->lmdb), row_offset(store, value), (unsigned)partitions,
+                         (unsigned)store->options.partitions);
     return CAIRN_OK;
 }
 
@@ -228,7 +230,7 @@ static int load_sessions(struct store *store, const char *directory, struct erro
 int store_load(struct store *store, const char *directory, const struct store_pages *pages,
                struct error *error)
 {
-    int code = format_check(store, directory, pages, error);
+    int code = format_check(store, pages, error);
     if (code == CAIRN_OK)
         code = load_positions(store, directory, error);
     if (code == CAIRN_OK)

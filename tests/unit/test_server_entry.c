@@ -47,6 +47,7 @@ static void assert_same(const struct entry *left, const struct entry *right)
     assert_int_equal(left->if_version, right->if_version);
     assert_int_equal(left->ttl_ms, right->ttl_ms);
     assert_int_equal(left->cutoff_ms, right->cutoff_ms);
+    assert_int_equal(left->over_damage, right->over_damage);
     assert_int_equal(left->item == NULL, right->item == NULL);
     if (left->item == NULL)
         return;

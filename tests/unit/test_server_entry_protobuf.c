@@ -42,6 +42,8 @@ static struct entry *any_entry(struct random *random)
     entry->cutoff_ms = any_number(random);
     if (!entry_is_mutation(entry))
         return entry;
+    entry->over_damage =
+        entry->kind != COMMAND_SWAP && !entry->conditional && random_below(random, 2) == 0;
     entry->item = item_create(bytes, 1 + (uint32_t)random_below(random, CAIRN_KEY_LIMIT), bytes,
                               entry->kind == COMMAND_DELETE ? 0 : lengths[random_below(random, 8)]);
     assert_non_null(entry->item);
@@ -74,6 +76,7 @@ static void assert_says(const Cairn__Entry *message, const struct entry *entry)
     assert_int_equal(command->if_version, entry->if_version);
     assert_int_equal(command->ttl_ms, entry->ttl_ms);
     assert_int_equal(command->cutoff_ms, entry->cutoff_ms);
+    assert_int_equal(command->over_damage != 0, entry->over_damage);
     assert_int_equal(command->key.len, entry->item != NULL ? entry->item->key_length : 0);
     assert_int_equal(command->value.len, entry->item != NULL ? entry->item->value_length : 0);
     if (command->key.len > 0)

@@ -61,6 +61,37 @@ static void deletion_starts_versions_anew(void **state)
     assert_string_equal(get_text(fixture, "k"), "three");
 }
 
+static struct outcome over_damage(struct fixture *fixture, enum command_kind kind, const char *key,
+                                  const char *value)
+{
+    struct entry *entry = text_entry(fixture, kind, key, value);
+    entry->over_damage = true;
+    return fixture_apply(fixture, entry);
+}
+
+/* W8: copies that have lost the old value, those that have it, and those that never had one come to
+ * the same. */
+static void what_goes_over_damage_does_not_look_at_it(void **state)
+{
+    struct fixture *fixture = *state;
+    put(fixture, "k", "one");
+    put(fixture, "k", "two");
+    settle(fixture);
+    struct outcome outcome = over_damage(fixture, COMMAND_PUT, "k", "three");
+    assert_true(outcome.existed);
+    assert_int_equal(outcome.version, 3); /* the index: no version can have been higher */
+    assert_int_equal(over_damage(fixture, COMMAND_PUT, "absent", "x").version, 4);
+    settle(fixture);
+    assert_string_equal(get_text(fixture, "k"), "three");
+    assert_int_equal(get_version(fixture, "k"), 3);
+    assert_int_equal(put(fixture, "absent", "y").version, 5);
+    assert_true(over_damage(fixture, COMMAND_DELETE, "k", NULL).existed);
+    assert_true(over_damage(fixture, COMMAND_DELETE, "never was", NULL).existed);
+    settle(fixture);
+    assert_null(get_text(fixture, "k"));
+    assert_null(get_text(fixture, "never was"));
+}
+
 static void swap_gives_the_old_value(void **state)
 {
     struct fixture *fixture = *state;
@@ -242,17 +273,12 @@ static void positions_follow_the_log(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(versions_count_writes),
-        T(modified_is_the_log_index),
-        T(deletion_starts_versions_anew),
-        T(swap_gives_the_old_value),
-        T(conditions_compare_versions),
-        T(expiry_is_log_time_plus_ttl),
-        T(a_key_is_absent_from_its_expiry_on),
-        T(writes_end_an_expiry),
-        T(log_time_never_goes_back),
-        T(keys_and_values_hold_any_bytes),
-        T(the_longest_keys_and_values_fit),
+        T(versions_count_writes),          T(modified_is_the_log_index),
+        T(deletion_starts_versions_anew),  T(what_goes_over_damage_does_not_look_at_it),
+        T(swap_gives_the_old_value),       T(conditions_compare_versions),
+        T(expiry_is_log_time_plus_ttl),    T(a_key_is_absent_from_its_expiry_on),
+        T(writes_end_an_expiry),           T(log_time_never_goes_back),
+        T(keys_and_values_hold_any_bytes), T(the_longest_keys_and_values_fit),
         T(positions_follow_the_log),
     };
     int failed = 0;

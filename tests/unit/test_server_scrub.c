@@ -177,11 +177,85 @@ static void a_bad_row_is_found_and_a_sound_value_takes_its_place(void **state)
     assert_int_equal(store_applied(fixture->store, 0)->index, 3);
 }
 
+/* S2: what has expired on all other copies is to go here, and stays away. */
+static void an_expired_key_leaves_a_bad_row_behind(void **state)
+{
+    struct fixture *fixture = *state;
+    struct scrub_bad bad = {0};
+    uint64_t values;
+    put(fixture, "a", "value of a");
+    put_ttl(fixture, "b", "value of b", 10);
+    close_store(fixture);
+    flip(fixture, "b");
+    fixture_open(fixture);
+    fixture->log_time_ms += 100;
+    put(fixture, "c", "later");
+    assert_int_equal(look(fixture, "b"), REPAIR_ROW_BAD);
+    assert_int_equal(repair_absence_put(fixture->store, 0, (const uint8_t *)"b", 1), CAIRN_OK);
+    assert_int_equal(look(fixture, "b"), REPAIR_ROW_HIDDEN);
+    assert_null(get_text(fixture, "b"));
+    fixture_reopen(fixture);
+    assert_int_equal(scrub(fixture, &values, &bad), 0);
+    assert_int_equal(values, 2);
+    assert_null(get_text(fixture, "b"));
+}
+
+static void delete_expiry(const struct fixture *fixture, uint64_t expires_ms, const char *key)
+{
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_dbi table;
+    struct stored_key row;
+    expiry_key(&row, 0, expires_ms, (const uint8_t *)key, (uint32_t)strlen(key));
+    MDB_val wanted = {row.length, row.bytes};
+    assert_int_equal(mdb_env_create(&env), 0);
+    assert_int_equal(mdb_env_set_maxdbs(env, 4), 0);
+    assert_int_equal(mdb_env_open(env, fixture->directory, 0, 0600), 0);
+    assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+    assert_int_equal(mdb_dbi_open(txn, "expiry", 0, &table), 0);
+    assert_int_equal(mdb_del(txn, table, &wanted, NULL), 0);
+    assert_int_equal(mdb_txn_commit(txn), 0);
+    mdb_env_close(env);
+}
+
+static void a_missing_row_of_the_expiry_table_is_written_anew(void **state)
+{
+    struct fixture *fixture = *state;
+    struct scrub_bad bad = {0};
+    uint64_t values;
+    put_ttl(fixture, "a", "value of a", 1000);
+    put_ttl(fixture, "b", "value of b", 1000);
+    close_store(fixture);
+    delete_expiry(fixture, 2000, "b");
+    fixture_open(fixture);
+    assert_int_equal(scrub(fixture, &values, &bad), 1);
+    assert_true(bad.expiry);
+    assert_memory_equal(bad.key.bytes, "b", 1);
+    assert_int_equal(repair_expiry_put(fixture->store, 0, (const uint8_t *)"a", 1),
+                     CAIRN_ENOTFOUND);
+    assert_int_equal(repair_expiry_put(fixture->store, 0, (const uint8_t *)"b", 1), CAIRN_OK);
+    assert_int_equal(repair_expiry_put(fixture->store, 0, (const uint8_t *)"b", 1),
+                     CAIRN_ENOTFOUND);
+    fixture_reopen(fixture);
+    assert_int_equal(scrub(fixture, &values, &bad), 0);
+    assert_string_equal(get_text(fixture, "b"), "value of b");
+    assert_int_equal(get_version(fixture, "b"), 1);
+    fixture->log_time_ms += 5000;
+    put(fixture, "c", "later"); /* the sweep finds both now */
+    fixture_reopen(fixture);
+    assert_int_equal(scrub(fixture, &values, &bad), 0);
+    assert_int_equal(values, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_digest_does_not_depend_on_where_the_state_lies),
         cmocka_unit_test_setup_teardown(a_bad_row_is_found_and_a_sound_value_takes_its_place,
+                                        fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(an_expired_key_leaves_a_bad_row_behind, fixture_setup,
+                                        fixture_teardown),
+        cmocka_unit_test_setup_teardown(a_missing_row_of_the_expiry_table_is_written_anew,
                                         fixture_setup, fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
