@@ -12,7 +12,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "fuzz/own_cache.h"
+
+enum { STEP_MS = 1, AHEAD_MAX = 2000 };
 
 /* Between all processes. */
 struct shared {
@@ -37,14 +40,43 @@ struct client {
     pthread_t thread;
 };
 
+/* The calls that the slowest of those began who write; `count` if there is none any more. */
+static uint64_t slowest_writer(const struct clients *clients, uint64_t count)
+{
+    const struct plan *plan = clients->options.plan;
+    uint64_t slowest = count;
+    for (uint32_t i = 0; i < plan->clients; i++) {
+        const struct lane *lane = &clients->shared->lanes[i];
+        if (!plan_is_reader(plan, i) && !atomic_load(&lane->closed) && lane_count(lane) < slowest)
+            slowest = lane_count(lane);
+    }
+    return slowest;
+}
+
+/* A reader keeps step with those that write, so that they use the same keys; but while they wait it
+ * goes on for a while. False if it shall stop. */
+static bool keep_step(const struct clients *clients, uint64_t count)
+{
+    const _Atomic bool *stop = &clients->shared->stop;
+    uint64_t ahead = count - slowest_writer(clients, count);
+    while (ahead > 0 && !atomic_load(stop)) {
+        clock_sleep_ms(STEP_MS);
+        if (ahead < AHEAD_MAX)
+            break;
+        ahead = count - slowest_writer(clients, count);
+    }
+    return !atomic_load(stop);
+}
+
 /* The calls of the plan, until one fails. */
 static int make_calls(const struct client *client, struct subject *subject, struct lane *lane,
                       struct error *error)
 {
     const struct clients_options *options = &client->clients->options;
     const _Atomic bool *stop = &client->clients->shared->stop;
+    bool is_reader = plan_is_reader(options->plan, client->number);
     for (uint64_t n = 0; options->operations == 0 || n < options->operations; n++) {
-        if (!lane_wait(lane, stop))
+        if (!lane_wait(lane, stop) || (is_reader && !keep_step(client->clients, n)))
             return 0;
         struct call call = plan_call(options->plan, client->number, n);
         struct answer answer;

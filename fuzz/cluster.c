@@ -95,9 +95,9 @@ static void add_server_words(struct cluster *cluster, const struct cluster_optio
     words_add(words, "--id=%u", server);
     words_add(words, "--manager=%s", cluster->managers);
     words_add(words, "--listen=%s", address);
-    words_add(words, "--beacon=%d", CLUSTER_BEACON_MS);
-    words_add(words, "--lease=%d", CLUSTER_LEASE_MS);
-    words_add(words, "--grace=%d", CLUSTER_GRACE_MS);
+    words_add(words, "--beacon=%u", options->lease_ms / 5);
+    words_add(words, "--lease=%u", options->lease_ms);
+    words_add(words, "--grace=%u", options->lease_ms / 5 * 9);
     for (size_t i = 0; i < sizeof small_server / sizeof *small_server; i++)
         words_add(words, "%s", small_server[i]);
     if (options->has_thread_backend)
@@ -182,6 +182,7 @@ int cluster_open(struct cluster *cluster, const struct cluster_options *options,
                                 .replicas = options->replicas,
                                 .partitions = options->partitions,
                                 .client_hosts = options->client_hosts,
+                                .lease_ms = options->lease_ms,
                                 .has_small_disks = options->has_small_disks,
                                 .is_cancelled = options->is_cancelled,
                                 .context = options->context};

@@ -14,11 +14,9 @@
 
 enum { CLUSTER_SERVERS_MAX = 16, CLUSTER_CLIENT_HOSTS_MAX = 8, CLUSTER_ADDRESS_MAX = 32 };
 
-/* Beacon, lease and grace of the servers: short, so that failovers do not take most of a run. */
-enum { CLUSTER_BEACON_MS = 50, CLUSTER_LEASE_MS = 250, CLUSTER_GRACE_MS = 450 };
-
 struct cluster_options {
     unsigned servers, replicas, partitions, client_hosts;
+    unsigned lease_ms;             /* of the servers; beacon and grace go with it */
     const char *programs, *folder; /* the folder exists */
     bool has_network;              /* a network of its own, else loopback */
     bool has_small_disks;          /* each server's data on a small disk, else in the folder */
@@ -31,7 +29,7 @@ struct cluster_options {
 struct cluster {
     struct node manager;
     struct node servers[CLUSTER_SERVERS_MAX];
-    unsigned server_count, replicas, partitions, client_hosts;
+    unsigned server_count, replicas, partitions, client_hosts, lease_ms;
     struct network *network; /* or NULL */
     bool has_small_disks;
     /* Bits of servers that were ever drained. All are undrained at each heal: a drain that its

@@ -107,7 +107,7 @@ int cluster_wait_whole(struct cluster *cluster, uint64_t limit_ms, struct error 
         if (health.wrong[0] != 0 || health.epochs != seen) {
             seen = health.epochs;
             since_ms = clock_now_ms();
-        } else if (asked_ms > since_ms + CLUSTER_LEASE_MS * 6 / 5) {
+        } else if (asked_ms > since_ms + cluster->lease_ms * 6 / 5) {
             return 0;
         }
         if (asked_ms > deadline_ms)

@@ -12,6 +12,14 @@ static struct node *node_of(struct cluster *cluster, unsigned host)
     return host <= cluster->server_count ? &cluster->servers[host - 1] : NULL;
 }
 
+/* Nobody else may notice before it is back, if it is relaunched at once. */
+static int begin_kill(const struct fault *fault, struct node *node, struct error *error)
+{
+    int rc = node_kill(node, error);
+
+    return rc == 0 && fault->at_once ? node_start(node, error) : rc;
+}
+
 static int begin_on_node(const struct fault *fault, struct cluster *cluster, unsigned host,
                          struct error *error)
 {
@@ -21,7 +29,7 @@ static int begin_on_node(const struct fault *fault, struct cluster *cluster, uns
     switch (fault->kind) {
     case NEMESIS_KILL:
     case NEMESIS_RESTART_MANAGER:
-        return node_kill(node, error);
+        return begin_kill(fault, node, error);
     case NEMESIS_PAUSE:
         node_pause(node);
         return 0;
@@ -45,14 +53,8 @@ static int begin_on_node(const struct fault *fault, struct cluster *cluster, uns
 
 static int begin_cuts(const struct fault *fault, struct cluster *cluster, struct error *error)
 {
-    int rc = 0;
-
     CHECK(cluster->network != NULL);
-    for (unsigned from = 0; from < cluster_host_count(cluster); from++)
-        for (unsigned to = 0; rc == 0 && fault->cut[from] >> to != 0; to++)
-            if ((fault->cut[from] >> to & 1) != 0)
-                rc = network_cut(cluster->network, from, to, error);
-    return rc;
+    return network_cut(cluster->network, fault->cut, error);
 }
 
 int fault_begin(const struct fault *fault, struct cluster *cluster, struct error *error)

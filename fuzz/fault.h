@@ -4,6 +4,7 @@
 #ifndef CAIRN_FUZZ_FAULT_H
 #define CAIRN_FUZZ_FAULT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/random.h"
@@ -29,6 +30,8 @@ struct fault {
     enum nemesis_kind kind;
     uint64_t hold_ms;
     uint32_t hosts; /* bits of the hosts that it hits; the manager is bit 0 */
+    /* KILL, RESTART_MANAGER: relaunched at once, while other faults last */
+    bool at_once;
     /* PARTITION: by host, whom what it sends does not reach. */
     uint32_t cut[NETWORK_HOSTS_MAX];
     /* SLOW_DISK */
@@ -49,7 +52,7 @@ struct fault_plan {
 };
 
 /* Draws one or two faults, the latter of different kinds and held for the same time; returns how
- * many. */
+ * many. Links are cut before anything else happens: so that it may go unheard. */
 unsigned fault_draw(struct random *random, const struct fault_plan *plan,
                     struct fault out[FAULTS_AT_ONCE]);
 /* What one is, for people; written to `out`. */

@@ -54,6 +54,18 @@ static void cut_groups(struct fault *fault, uint32_t group, unsigned hosts)
                 cut_both(fault, i, j);
 }
 
+/* A host of clients from all others, or alone with one server: what it reads from its cache it goes
+ * on reading, and who would tell it of changes cannot. */
+static void cut_client(struct random *random, const struct fault_plan *plan, struct fault *fault,
+                       unsigned hosts)
+{
+    uint32_t group = 1U << (1 + plan->servers + (unsigned)random_below(random, plan->client_hosts));
+
+    if (random_below(random, 2) == 0)
+        group |= draw_server(random, plan);
+    cut_groups(fault, group, hosts);
+}
+
 /* A link one way, a link, a host from all others, or the hosts in two groups. The operator is no
  * part of it: it has to see the cluster heal. */
 static void draw_partition(struct random *random, const struct fault_plan *plan,
@@ -63,7 +75,7 @@ static void draw_partition(struct random *random, const struct fault_plan *plan,
     unsigned left = (unsigned)random_below(random, hosts);
     unsigned right = (left + 1 + (unsigned)random_below(random, hosts - 1)) % hosts;
 
-    switch (random_below(random, 5)) {
+    switch (random_below(random, 8)) {
     case 0:
     case 1:
         fault->cut[left] |= 1U << right;
@@ -74,8 +86,16 @@ static void draw_partition(struct random *random, const struct fault_plan *plan,
     case 3:
         cut_groups(fault, 1U << left, hosts);
         break;
+    case 4:
+    case 5:
+    case 6:
+        cut_client(random, plan, fault, hosts);
+        break;
     default:
-        cut_groups(fault, 1U << left | (uint32_t)random_below(random, 1U << hosts), hosts);
+        /* Never all of them in one. */
+        cut_groups(fault,
+                   (1U << left | (uint32_t)random_below(random, 1U << hosts)) & ~(1U << right),
+                   hosts);
         break;
     }
     for (unsigned i = 0; i < hosts; i++)
@@ -127,6 +147,7 @@ static void draw_kind(struct random *random, const struct fault_plan *plan, stru
     switch (fault->kind) {
     case NEMESIS_KILL:
         fault->hosts = draw_servers(random, plan);
+        fault->at_once = random_below(random, 2) == 0;
         break;
     case NEMESIS_PAUSE:
         fault->hosts = random_below(random, 4) == 0 ? MANAGER_BIT : draw_servers(random, plan);
@@ -148,6 +169,7 @@ static void draw_kind(struct random *random, const struct fault_plan *plan, stru
         break;
     case NEMESIS_RESTART_MANAGER:
         fault->hosts = MANAGER_BIT;
+        fault->at_once = random_below(random, 2) == 0;
         break;
     case NEMESIS_MOVE:
         draw_moves(random, plan, fault);
@@ -172,7 +194,7 @@ unsigned fault_draw(struct random *random, const struct fault_plan *plan,
                     struct fault out[FAULTS_AT_ONCE])
 {
     uint32_t kinds = plan->kinds;
-    unsigned count = random_below(random, 3) == 0 && (kinds & (kinds - 1)) != 0 ? 2 : 1;
+    unsigned count = random_below(random, 5) < 2 && (kinds & (kinds - 1)) != 0 ? 2 : 1;
     /* Who is back before leases end is as much of a case as who is replaced. */
     uint64_t hold_ms = draw_spread(random, plan->hold_min_ms, plan->hold_max_ms);
 
@@ -184,6 +206,11 @@ unsigned fault_draw(struct random *random, const struct fault_plan *plan,
         out[i].hold_ms = hold_ms;
         draw_kind(random, plan, &out[i]);
         kinds &= ~(1U << out[i].kind);
+    }
+    if (count == 2 && out[1].kind == NEMESIS_PARTITION) {
+        struct fault first = out[1];
+        out[1] = out[0];
+        out[0] = first;
     }
     return count;
 }

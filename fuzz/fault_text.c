@@ -82,6 +82,8 @@ void fault_describe(const struct fault *fault, const struct cluster *cluster,
         add_clocks(out, cluster, fault);
     else
         add_hosts(out, cluster, fault->hosts);
+    if (fault->at_once)
+        add(out, ", back at once");
     if (fault->kind == NEMESIS_SLOW_DISK)
         add(out, ": writes %.1f ms, syncs %.1f ms", fault->write_delay_us / 1000.0,
             fault->sync_delay_us / 1000.0);

@@ -29,13 +29,13 @@
 #include "base/error.h"
 
 enum nemesis_kind {
-    NEMESIS_KILL,            /* kill -9 of servers, relaunched later */
+    NEMESIS_KILL,            /* kill -9 of servers, relaunched later or at once */
     NEMESIS_PAUSE,           /* SIGSTOP and SIGCONT of a server or the manager */
     NEMESIS_PARTITION,       /* links between nodes and clients cut, one way or both; needs root */
     NEMESIS_SLOW_DISK,       /* writes and syncs of a server take long */
     NEMESIS_DISK_FULL,       /* no room left for a server's data */
     NEMESIS_CLOCK,           /* clocks run at rates of their own, wall clocks jump */
-    NEMESIS_RESTART_MANAGER, /* kill -9 of the manager, relaunched later */
+    NEMESIS_RESTART_MANAGER, /* the same of the manager */
     NEMESIS_MOVE,            /* moves, drains and rebalancing by the operator */
     NEMESIS_KINDS,
 };
@@ -62,6 +62,7 @@ struct nemesis_options {
     unsigned replicas;      /* 2, or 1 with one server; at most `servers` */
     unsigned partitions;    /* 8 */
     unsigned client_hosts;  /* 1; networks for clients, each to be cut off by itself; at most 8 */
+    unsigned lease_ms;      /* 250: short, so that failovers do not take most of a run */
     uint64_t hold_min_ms;   /* 20; how long a fault lasts is drawn between the two */
     uint64_t hold_max_ms;   /* 1500 */
     uint64_t heal_limit_ms; /* 60000; to be whole again */

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { LEASE_MS = 250 };
 enum { START_LIMIT_MS = 60000, HOLD_MIN_MS = 20, HOLD_MAX_MS = 1500, HEAL_LIMIT_MS = 60000 };
 
 static bool is_in(const struct nemesis_kinds *kinds, enum nemesis_kind kind)
@@ -22,6 +23,8 @@ static void set_defaults(struct nemesis_options *options)
         options->partitions = 8;
     if (options->client_hosts == 0)
         options->client_hosts = 1;
+    if (options->lease_ms == 0)
+        options->lease_ms = LEASE_MS;
     if (options->hold_min_ms == 0)
         options->hold_min_ms = HOLD_MIN_MS;
     if (options->hold_max_ms == 0)
@@ -87,6 +90,7 @@ static int make_cluster(struct nemesis *nemesis, struct error *error)
         .replicas = options->replicas,
         .partitions = options->partitions,
         .client_hosts = options->client_hosts,
+        .lease_ms = options->lease_ms,
         .programs = options->programs,
         .folder = nemesis->folder.path,
         .has_network = is_in(&options->kinds, NEMESIS_PARTITION),

@@ -144,27 +144,55 @@ void network_close(struct network *network)
     free(network);
 }
 
-int network_cut(struct network *network, unsigned from, unsigned to, struct error *error)
+/* Has `ip` change the router's rules. */
+static int change_rules(struct network *network, FILE *commands, char *const *text,
+                        struct error *error)
 {
-    char address[NETWORK_ADDRESS_MAX];
+    if (fclose(commands) != 0)
+        return error_set(error, CAIRN_ENOMEM, "network: out of memory");
+    return network_ip_text(network->router, *text, error);
+}
 
-    CHECK(from < network->host_count && to < network->host_count && from != to);
-    network_address(to, address);
-    int rc =
-        network_ip(network->router, error, "rule add preference %u iif h%u to %s/32 blackhole\n",
-                   FIRST_PREFERENCE + network->cut_count, from, address);
-    network->cut_count += rc == 0;
+int network_cut(struct network *network, const uint32_t cut[NETWORK_HOSTS_MAX], struct error *error)
+{
+    char address[NETWORK_ADDRESS_MAX], *text = NULL;
+    size_t length;
+    unsigned count = network->cut_count;
+    FILE *commands = open_memstream(&text, &length);
+
+    if (commands == NULL)
+        return error_set(error, CAIRN_ENOMEM, "network: out of memory");
+    for (unsigned from = 0; from < NETWORK_HOSTS_MAX; from++)
+        for (unsigned to = 0; to < NETWORK_HOSTS_MAX; to++) {
+            if ((cut[from] >> to & 1) == 0)
+                continue;
+            CHECK(from < network->host_count && to < network->host_count && from != to);
+            network_address(to, address);
+            (void)fprintf(commands, "rule add preference %u iif h%u to %s/32 blackhole\n",
+                          FIRST_PREFERENCE + count++, from, address);
+        }
+    int rc = change_rules(network, commands, &text, error);
+    if (rc == 0)
+        network->cut_count = count;
+    free(text);
     return rc;
 }
 
 int network_heal(struct network *network, struct error *error)
 {
-    int rc = 0;
+    char *text = NULL;
+    size_t length;
 
-    while (rc == 0 && network->cut_count > 0) {
-        rc = network_ip(network->router, error, "rule delete preference %u\n",
-                        FIRST_PREFERENCE + network->cut_count - 1);
-        network->cut_count -= rc == 0;
-    }
+    if (network->cut_count == 0)
+        return 0;
+    FILE *commands = open_memstream(&text, &length);
+    if (commands == NULL)
+        return error_set(error, CAIRN_ENOMEM, "network: out of memory");
+    for (unsigned i = 0; i < network->cut_count; i++)
+        (void)fprintf(commands, "rule delete preference %u\n", FIRST_PREFERENCE + i);
+    int rc = change_rules(network, commands, &text, error);
+    if (rc == 0)
+        network->cut_count = 0;
+    free(text);
     return rc;
 }

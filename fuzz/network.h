@@ -6,6 +6,7 @@
 #define CAIRN_FUZZ_NETWORK_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/error.h"
 
@@ -25,8 +26,10 @@ void network_address(unsigned host, char out[NETWORK_ADDRESS_MAX]);
 int network_host(const struct network *network, unsigned host);
 int network_home(const struct network *network);
 
-/* From now on the router drops what `from` sends to `to`; the other way stays. */
-int network_cut(struct network *network, unsigned from, unsigned to, struct error *error);
+/* From now on the router drops what a host sends to those whose bits `cut` has for it; the other
+ * way stays. All within a few ms of one another. */
+int network_cut(struct network *network, const uint32_t cut[NETWORK_HOSTS_MAX],
+                struct error *error);
 /* Ends all cuts. */
 int network_heal(struct network *network, struct error *error);
 

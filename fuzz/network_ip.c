@@ -43,16 +43,10 @@ static int run(int network, int input, int output, struct error *error)
     return error_set(error, CAIRN_EUNAVAILABLE, "ip: %s", said);
 }
 
-int network_ip(int network, struct error *error, const char *format, ...)
+int network_ip_text(int network, const char *commands, struct error *error)
 {
-    char commands[COMMANDS_MAX];
+    ssize_t length = (ssize_t)strlen(commands);
     struct error local;
-    va_list arguments;
-
-    va_start(arguments, format);
-    int length = vsnprintf(commands, sizeof commands, format, arguments);
-    va_end(arguments);
-    CHECK(length > 0 && length < COMMANDS_MAX);
     int input = memfd_create("ip-commands", MFD_CLOEXEC);
     int output = memfd_create("ip-answers", MFD_CLOEXEC);
     int rc = 0;
@@ -65,4 +59,16 @@ int network_ip(int network, struct error *error, const char *format, ...)
     if (output >= 0)
         close(output);
     return rc;
+}
+
+int network_ip(int network, struct error *error, const char *format, ...)
+{
+    char commands[COMMANDS_MAX];
+    va_list arguments;
+
+    va_start(arguments, format);
+    int length = vsnprintf(commands, sizeof commands, format, arguments);
+    va_end(arguments);
+    CHECK(length > 0 && length < COMMANDS_MAX);
+    return network_ip_text(network, commands, error);
 }

@@ -8,5 +8,7 @@
  * said if one fails; those before it are done. */
 int network_ip(int network, struct error *error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* The same as a text, of any length. */
+int network_ip_text(int network, const char *commands, struct error *error);
 
 #endif

@@ -11,7 +11,7 @@
 #include "base/random.h"
 
 /* A value's number is its writer's above its call's, both from 1 on. */
-enum { VALUE_CLIENT_SHIFT = 40 };
+enum { VALUE_CLIENT_SHIFT = 40, READER_RUN = 500 };
 
 static uint64_t value_of(uint32_t client, uint64_t n)
 {
@@ -65,8 +65,27 @@ uint64_t plan_first_key(const struct plan *plan, uint64_t round)
     return round * plan_round_keys(plan) + 1;
 }
 
+bool plan_is_reader(const struct plan *plan, uint32_t client)
+{
+    uint64_t readers = plan->readers, clients = plan->clients;
+    return readers * client / clients != readers * (client + 1) / clients;
+}
+
+/* Who is cut off from the store goes on for as long as its cache has what it asks for: so a reader
+ * does not ask for another key with each call. */
+static struct call reader_call(const struct plan *plan, uint32_t client, uint64_t n)
+{
+    struct random random = source_of(plan, client, n / READER_RUN);
+    return (struct call){.kind = CALL_GET,
+                         .keys = 1,
+                         .key = plan_first_key(plan, plan_round(plan, n)) +
+                                random_below(&random, plan->keys)};
+}
+
 struct call plan_call(const struct plan *plan, uint32_t client, uint64_t n)
 {
+    if (plan_is_reader(plan, client))
+        return reader_call(plan, client, n);
     struct random random = source_of(plan, client, n);
     uint64_t first = plan_first_key(plan, plan_round(plan, n));
     uint64_t slot = random_below(&random, plan->keys);

@@ -34,6 +34,7 @@ enum call_kind { CALL_GET, CALL_PUT, CALL_PUT_IF, CALL_SWAP, CALL_DELETE, CALL_S
 struct plan {
     uint64_t seed;
     uint32_t clients;
+    uint32_t readers;          /* of them do nothing but gets, many of one key before the next */
     uint32_t keys;             /* of a round; disjoint: of each client in a round */
     bool disjoint;             /* no two clients share a key */
     bool versions;             /* with puts under a condition */
@@ -51,6 +52,8 @@ struct call {
     uint64_t if_version; /* of put_if */
 };
 
+/* Readers are spread evenly among the clients. */
+bool plan_is_reader(const struct plan *plan, uint32_t client);
 /* Call `n`, from 0 on, of client `client`. */
 struct call plan_call(const struct plan *plan, uint32_t client, uint64_t n);
 

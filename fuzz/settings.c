@@ -13,9 +13,10 @@ enum { OPTIONS_MAX = 40, OPERATIONS_DEFAULT = 5000, KEYS_TOTAL_MAX = 100000 };
 /* The options as given. */
 struct raw {
     const char *manager, *client, *cache_name;
-    uint64_t clients, keys, reads, value_size, round, seed, timeout_ms, cache_bytes, caches;
+    uint64_t clients, keys, reads, value_size, round, seed, timeout_ms, cache_bytes, caches,
+        readers;
     bool disjoint, no_cache;
-    bool operations_given, seed_given, manager_given, caches_given;
+    bool operations_given, seed_given, manager_given, caches_given, readers_given;
     struct settings settings;
 };
 
@@ -109,6 +110,9 @@ static void add_run_options(struct raw *raw, struct option_spec *out, size_t *co
          .help = "new keys after so many operations of a client; 0: never (default 5000)"},
         {"reads", OPTION_NUMBER, &raw->reads, 0, 100, .value = "PERCENT",
          .help = "of the operations that are gets (default 40)"},
+        {"readers", OPTION_NUMBER, &raw->readers, 0, PLAN_CLIENTS_MAX, .value = "N",
+         .given = &raw->readers_given,
+         .help = "of the clients do nothing but gets (default 0; --nemesis: one of five)"},
         {"value-size", OPTION_BYTES, &raw->value_size, 0, PLAN_VALUE_MAX, .value = "BYTES",
          .help = "of the longest values (default 0: all short)"},
         {"seed", OPTION_NUMBER, &raw->seed, 0, UINT64_MAX, .value = "N", .given = &raw->seed_given,
@@ -131,6 +135,10 @@ static void add_nemesis_options(struct raw *raw, struct option_spec *out, size_t
          .help = "start a cluster and do it harm: kill,pause,...; all; none"},
         {"cycles", OPTION_NUMBER, &settings->cycles, 0, UINT32_MAX, .value = "N",
          .help = "of faults and recovery (default 20, or without end with --seconds)"},
+        {"hold", OPTION_NUMBER, &settings->hold_ms, 0, 1000000, .value = "MS",
+         .help = "that a fault lasts (default 0: drawn, from 20 to 1500)"},
+        {"lease", OPTION_NUMBER, &settings->lease_ms, 0, 60000, .value = "MS",
+         .help = "of its servers and their hosts (default 250)"},
         {"replicas", OPTION_NUMBER, &settings->replicas, 0, 16, .value = "N",
          .help = "its copies of each partition (default 2)"},
         {"partitions", OPTION_NUMBER, &settings->partitions, 0, 4096, .value = "N",
@@ -170,8 +178,11 @@ static int check(const struct raw *raw, struct error *error)
         return error_set(error, CAIRN_EINVAL, "--cache-name and --caches do not go together");
     if (raw->manager_given && settings->nemesis != NULL)
         return error_set(error, CAIRN_EINVAL, "--manager and --nemesis do not go together");
-    if (settings->nemesis == NULL && settings->cycles > 0)
-        return error_set(error, CAIRN_EINVAL, "--cycles: only with --nemesis");
+    if (settings->nemesis == NULL && (settings->cycles > 0 || settings->hold_ms > 0))
+        return error_set(error, CAIRN_EINVAL, "%s: only with --nemesis",
+                         settings->cycles > 0 ? "--cycles" : "--hold");
+    if (raw->readers > 0 && (raw->disjoint || raw->readers >= raw->clients))
+        return error_set(error, CAIRN_EINVAL, "--readers: others have to write their keys");
     if (raw->disjoint && raw->keys * raw->clients > KEYS_TOTAL_MAX)
         return error_set(error, CAIRN_EINVAL, "--keys %llu of %llu clients: more than %d",
                          (unsigned long long)raw->keys, (unsigned long long)raw->clients,
@@ -179,10 +190,18 @@ static int check(const struct raw *raw, struct error *error)
     return 0;
 }
 
+static uint64_t readers_of(const struct raw *raw)
+{
+    if (raw->readers_given)
+        return raw->readers;
+    return raw->settings.nemesis != NULL && !raw->disjoint ? raw->clients / 5 : 0;
+}
+
 static void set_plan(const struct raw *raw, struct plan *plan)
 {
     *plan = (struct plan){.seed = raw->seed_given ? raw->seed : random_id() >> 32,
                           .clients = (uint32_t)raw->clients,
+                          .readers = (uint32_t)readers_of(raw),
                           .keys = (uint32_t)raw->keys,
                           .disjoint = raw->disjoint,
                           .versions = raw->client == NULL,

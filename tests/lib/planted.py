@@ -3,13 +3,15 @@
 A fault is a rule that base/rules.h names and that the programs of `make fuzz-tests` break if
 CACHE_BROKEN_RULE says so.
 """
+import os
 import random
 import subprocess
+import tempfile
 import threading
 import time
 
 from cache_load import tool
-from cluster import QUICK, Cluster, program
+from cluster import BIN, QUICK, Cluster, program
 
 # name: (what is wrong, the rule, who breaks it, whether servers are killed meanwhile, options)
 BUGS = {
@@ -23,6 +25,35 @@ BUGS = {
     "stale-cache": ("a cached value is read although it was invalidated", "C1_COUNTER", "client",
                     False, ("--reads", "85", "--keys", "3")),
 }
+
+# What shows under faults alone, of a cluster of the nemesis: the rule that its servers break, and options.
+# They need root, for networks.
+NEMESIS_BUGS = {
+    "restart-forgets": ("a restarted server answers although its former life's leases last", "C7",
+                        ("--nemesis", "kill,partition", "--replicas", "1", "--servers", "2", "--reads",
+                         "85", "--keys", "3", "--clients", "8", "--readers", "4", "--hold", "300", "--lease",
+                         "500")),
+    "lease-outlives": ("a host's lease outlives those that its server's peers gave", "C5_PEERS",
+                       ("--nemesis", "partition", "--reads", "85", "--keys", "3", "--clients", "8",
+                        "--readers", "4", "--hold", "1200")),
+}
+
+
+def fuzz_nemesis(bug, seconds, *more):
+    """Runs cairn-fuzz with a cluster of its own, with the fault: as fuzz() does."""
+    _, rule, options = NEMESIS_BUGS[bug]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("CAIRN_")}
+    with tempfile.TemporaryDirectory(prefix="cairn-planted-") as folder:
+        for name in ("cairn", "cairn-manager", "cairn-nemesis.so"):
+            os.symlink(os.path.join(BIN, name), os.path.join(folder, name))
+        os.symlink(tool("cairn-server-broken"), os.path.join(folder, "cairn-server"))
+        started = time.monotonic()
+        done = subprocess.run(
+            [program("cairn-fuzz"), "--programs", folder, "--data", os.path.join(folder, "data"),
+             "--seconds", str(seconds), *options, *more], stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds + 180,
+            env={**environment, "CACHE_BROKEN_RULE": rule})
+        return done.returncode, done.stdout.decode(errors="replace"), time.monotonic() - started
 
 
 class Killer:

@@ -139,7 +139,7 @@ static void classify(const struct fault *fault, unsigned seen[3])
 
     for (unsigned i = 0; i < HOSTS; i++)
         links += (unsigned)__builtin_popcount(fault->cut[i]);
-    assert_true(links > 0 || fault->hosts == 0);
+    assert_true(links > 0);
     seen[links <= 1 ? 0 : links == 2 ? 1 : 2]++;
 }
 
@@ -158,6 +158,48 @@ static void test_links_are_cut_one_way_both_ways_and_in_groups(void **state)
     }
     for (int i = 0; i < 3; i++)
         assert_true(seen[i] > DRAWS / 10);
+}
+
+/* Alone, or with one server that it can still ask. */
+static void test_a_host_of_clients_is_cut_off_alone_and_with_a_server(void **state)
+{
+    const uint32_t all = (1U << HOSTS) - 1, servers = ((1U << SERVERS) - 1) << 1;
+    struct fault_plan plan = plan_of(1U << NEMESIS_PARTITION);
+    unsigned alone = 0, with_server = 0;
+    struct fault faults[2];
+    struct random random;
+
+    (void)state;
+    random_seed(&random, 5);
+    for (int i = 0; i < DRAWS; i++) {
+        fault_draw(&random, &plan, faults);
+        for (unsigned client = 1 + SERVERS; client < HOSTS; client++) {
+            uint32_t group = all & ~faults[0].cut[client], others = group & ~(1U << client);
+            alone += others == 0;
+            with_server += __builtin_popcount(others) == 1 && (others & servers) == others;
+        }
+    }
+    assert_true(alone > DRAWS / 10 && with_server > DRAWS / 10);
+}
+
+static void test_links_are_cut_before_anything_else_happens(void **state)
+{
+    struct fault_plan plan = plan_of(1U << NEMESIS_PARTITION | 1U << NEMESIS_KILL);
+    unsigned pairs = 0, at_once = 0;
+    struct fault faults[2];
+    struct random random;
+
+    (void)state;
+    random_seed(&random, 6);
+    for (int i = 0; i < DRAWS; i++) {
+        if (fault_draw(&random, &plan, faults) == 1)
+            continue;
+        assert_int_equal(faults[0].kind, NEMESIS_PARTITION);
+        pairs++;
+        at_once += faults[1].at_once;
+    }
+    assert_true(pairs > DRAWS / 10);
+    assert_in_range(at_once, pairs / 3, pairs * 2 / 3);
 }
 
 static void test_clocks_reach_both_ends_of_what_is_allowed(void **state)
@@ -208,6 +250,8 @@ int main(void)
         cmocka_unit_test(test_all_kinds_asked_for_are_drawn_and_no_others),
         cmocka_unit_test(test_faults_stay_within_the_cluster_and_spare_the_operator),
         cmocka_unit_test(test_links_are_cut_one_way_both_ways_and_in_groups),
+        cmocka_unit_test(test_a_host_of_clients_is_cut_off_alone_and_with_a_server),
+        cmocka_unit_test(test_links_are_cut_before_anything_else_happens),
         cmocka_unit_test(test_clocks_reach_both_ends_of_what_is_allowed),
         cmocka_unit_test(test_a_clock_changes_its_rate_without_a_jump),
     };

@@ -38,6 +38,14 @@ static int open_socket(const struct network *network, unsigned host)
     return made;
 }
 
+static int cut(const struct fixture *fixture, unsigned from, unsigned to, struct error *error)
+{
+    uint32_t cuts[NETWORK_HOSTS_MAX] = {0};
+
+    cuts[from] = 1U << to;
+    return network_cut(fixture->network, cuts, error);
+}
+
 static bool arrives(const struct fixture *fixture, unsigned from, unsigned to, int limit_ms)
 {
     struct sockaddr_in target = {.sin_family = AF_INET, .sin_port = htons(PORT)};
@@ -91,16 +99,26 @@ static void test_a_cut_loses_one_way_of_one_link_until_it_is_healed(void **state
     if (fixture == NULL)
         skip();
     assert_true(arrives(fixture, 0, 1, SOON_MS));
-    assert_int_equal(network_cut(fixture->network, 0, 1, &error), 0);
+    assert_int_equal(cut(fixture, 0, 1, &error), 0);
     assert_false(arrives(fixture, 0, 1, NEVER_MS));
     assert_true(arrives(fixture, 1, 0, SOON_MS));
     assert_true(arrives(fixture, 2, 1, SOON_MS));
     assert_true(arrives(fixture, 0, 2, SOON_MS));
-    assert_int_equal(network_cut(fixture->network, 1, 0, &error), 0);
+    assert_int_equal(cut(fixture, 1, 0, &error), 0);
     assert_false(arrives(fixture, 1, 0, NEVER_MS));
     assert_int_equal(network_heal(fixture->network, &error), 0);
     assert_true(arrives(fixture, 0, 1, SOON_MS));
     assert_true(arrives(fixture, 1, 0, SOON_MS));
+    /* Several at once. */
+    const uint32_t both[NETWORK_HOSTS_MAX] = {1U << 1 | 1U << 2, 1U << 0};
+    assert_int_equal(network_cut(fixture->network, both, &error), 0);
+    assert_false(arrives(fixture, 0, 1, NEVER_MS));
+    assert_false(arrives(fixture, 1, 0, NEVER_MS));
+    assert_false(arrives(fixture, 0, 2, NEVER_MS));
+    assert_true(arrives(fixture, 2, 0, SOON_MS));
+    assert_int_equal(network_heal(fixture->network, &error), 0);
+    assert_true(arrives(fixture, 0, 1, SOON_MS));
+    assert_true(arrives(fixture, 0, 2, SOON_MS));
     /* Healing what is whole is nothing. */
     assert_int_equal(network_heal(fixture->network, &error), 0);
 }

@@ -69,6 +69,33 @@ static void all_kinds_of_calls_come_and_stay_in_their_round(void **state)
     assert_in_range(kinds[CALL_GET], CALLS * 35 / 100, CALLS * 45 / 100);
 }
 
+/* So are others' calls where there are readers. */
+static void readers_get_one_key_many_times_before_the_next(void **state)
+{
+    (void)state;
+    struct plan plan = PLAN;
+    unsigned readers = 0, changes = 0;
+    plan.readers = 2;
+    for (uint32_t client = 0; client < plan.clients; client++) {
+        if (!plan_is_reader(&plan, client)) {
+            assert_int_equal(same_calls(&PLAN, client, &plan, client), CALLS);
+            continue;
+        }
+        readers++;
+        uint64_t key = 0;
+        for (uint64_t n = 0; n < CALLS; n++) {
+            struct call call = plan_call(&plan, client, n);
+            assert_int_equal(call.kind, CALL_GET);
+            assert_in_range(call.key, plan_first_key(&plan, n / 500),
+                            plan_first_key(&plan, n / 500) + 4);
+            changes += call.key != key;
+            key = call.key;
+        }
+    }
+    assert_int_equal(readers, plan.readers);
+    assert_in_range(changes, 4, CALLS / 50);
+}
+
 static void without_versions_nothing_asks_for_one(void **state)
 {
     (void)state;
@@ -159,6 +186,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_seed_replays_the_calls_of_each_client),
         cmocka_unit_test(all_kinds_of_calls_come_and_stay_in_their_round),
+        cmocka_unit_test(readers_get_one_key_many_times_before_the_next),
         cmocka_unit_test(without_versions_nothing_asks_for_one),
         cmocka_unit_test(disjoint_clients_share_no_key),
         cmocka_unit_test(no_value_is_written_twice),
