@@ -63,7 +63,7 @@ class FailNth(CairnTest):
         subprocess.run(["cc", "-g", "-O0", "-x", "c", "-o", binary, "-"], input=CARELESS.encode(), check=True)
         run = fail_units.Run(self.library, binary)
         self.assertEqual((None, False), (run.wrong, run.fired))
-        for nth, what in ((1, "hang"), (2, "crash: SIGSEGV in main")):
+        for nth, what in ((1, "hang in main"), (2, "crash: SIGSEGV in main")):
             run = fail_units.Run(self.library, binary, ("alloc", nth), seconds=1)
             self.assertTrue(run.fired and run.wrong.startswith(what), run.wrong)
             self.assertTrue(run.site[0].startswith("main "), run.site)
@@ -94,8 +94,7 @@ class FailNth(CairnTest):
         noted.run()
         met = 0
         for arming, seed in self.sample(noted.places, "cairn-" + target, count):
-            backend = "auto" if arming[0] == "uring" else "thread"
-            case = fail_cases.Case(self.library, target, phase, arming, backend, seed)
+            case = fail_cases.Case(self.library, target, phase, arming, seed=seed)
             case.run()
             met += self.tell(case)
         return met
@@ -107,6 +106,14 @@ class FailNth(CairnTest):
     @timeout(120)
     def test_in_a_server_that_recovers(self):
         self.processes("server", "start", 1)
+
+    @timeout(120)
+    def test_in_a_log_written_through_io_uring(self):
+        case = fail_cases.Case(self.library, "server", "run", ("completion", 2), "auto")
+        case.run()
+        if not case.fired:
+            self.skipTest("no io_uring here")
+        self.assertTrue(any("ended with" in note for note in case.notes), case.notes)
 
     @timeout(120)
     def test_in_a_manager(self):

@@ -14,7 +14,7 @@ from cluster import ROOT
 
 SOURCES = [os.path.join(ROOT, "tests", "lib", "preload", name) for name in ("fail_nth.c", "fail_unsynced.c")]
 KINDS = ("alloc", "open", "write", "read", "sync", "rename", "mmap", "size", "socket", "accept",
-         "connect", "send", "receive", "thread", "uring")
+         "connect", "send", "receive", "thread", "uring", "completion")
 FRAMES, PLACES = 12, 4096
 _FIELDS = ("armed", "kind", "nth", "stack", "forever", "noting", "lies", "seen", "fired", "base", "signal")
 _STACK = 3 + FRAMES

@@ -1,7 +1,8 @@
 """Calls that fail in unit test programs (of cmocka), each in the quickest test that comes to it.
 
 The checks of a test may fail then, since its own calls fail too; it may not crash or hang. A test may
-wait while a call fails for ever, as the log waits for space; it ends when the call works again.
+wait while a call fails for ever, as the log waits for space; it ends when the call works again. It may
+also wait itself, for an answer on a connection that has been closed, say.
 """
 import os
 import re
@@ -40,14 +41,16 @@ class Run:
 
     @property
     def wrong(self):
+        if self.hung:
+            return f"hang in {'; '.join(self.crash[:6])}"
         if self.signal:
             return f"crash: {signal.Signals(self.signal).name} in {'; '.join(self.crash[:6])}"
-        return "hang" if self.hung else None
+        return None
 
     def outcome(self):
-        """`wrong`, but for what the tests' own code does without memory."""
+        """(wrong, notes): what the tests' own code does without memory, or waits for, is only noted."""
         own = self.signal and (not self.crash or self.crash_in_tests)
-        return None if own else self.wrong
+        return (None, ["a test's own " + self.wrong]) if own else (self.wrong, [])
 
 
 def ended(command, folder, variables, seconds, lift):
@@ -64,6 +67,8 @@ def ended(command, folder, variables, seconds, lift):
                 return True
             except subprocess.TimeoutExpired:
                 pass
+        process.send_signal(signal.SIGQUIT)  # notes where
+        time.sleep(0.5)
         return False
     finally:
         try:

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <execinfo.h>
 #include <fcntl.h>
+#include <liburing.h>
 #include <link.h>
 #include <pthread.h>
 #include <signal.h>
@@ -146,9 +147,11 @@ static void on_crash(int number)
     raise(number);
 }
 
+/* With SIGQUIT a test asks a program that hangs where. */
 static bool is_crash(int number)
 {
-    return number == SIGSEGV || number == SIGBUS || number == SIGFPE || number == SIGILL;
+    return number == SIGQUIT || number == SIGSEGV || number == SIGBUS || number == SIGFPE ||
+           number == SIGILL;
 }
 
 __attribute__((constructor)) static void start(void)
@@ -434,7 +437,7 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*
         "pthread_create"))(thread, attributes, run, argument);
 }
 
-struct io_uring;
+/* --- io_uring ------------------------------------------------------------------ */
 
 int io_uring_queue_init(unsigned entries, struct io_uring *ring, unsigned flags)
 {
@@ -444,9 +447,25 @@ int io_uring_queue_init(unsigned entries, struct io_uring *ring, unsigned flags)
         entries, ring, flags);
 }
 
+int io_uring_register_eventfd(struct io_uring *ring, int fd)
+{
+    if (is_chosen(FAIL_URING))
+        return -ENOMEM;
+    return ((int (*)(struct io_uring *, int))original("io_uring_register_eventfd"))(ring, fd);
+}
+
+/* What is submitted ends with an error: it has no descriptor. */
+static void spoil(struct io_uring *ring)
+{
+    for (unsigned i = ring->sq.sqe_head; i != ring->sq.sqe_tail; i++)
+        ring->sq.sqes[i & *ring->sq.kring_mask].fd = -1;
+}
+
 int io_uring_submit(struct io_uring *ring)
 {
     if (is_chosen(FAIL_URING))
         return -EIO;
+    if (is_chosen(FAIL_COMPLETION))
+        spoil(ring);
     return ((int (*)(struct io_uring *))original("io_uring_submit"))(ring);
 }

@@ -27,6 +27,7 @@ enum fail_kind {
     FAIL_RECEIVE,
     FAIL_THREAD,
     FAIL_URING,
+    FAIL_COMPLETION,
     FAIL_KINDS
 };
 
