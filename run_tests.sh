@@ -209,10 +209,10 @@ polite() {
 # one of descriptors, of which valgrind has its own. It looks at what is shipped: the optimized build, which
 # is also the faster one. Leaks are found by the sanitizers; here, what an exiting child still holds in a
 # register would be called one.
-LARGE="test_bench|fuzz_checker|fuzz_watch|fuzz_shrink|server_kill|server_snapshot|server_model|server_memory|server_catch_up"
-LARGE="$LARGE|server_lease_model|server_exchange|manager_log|manager_placement|manager_journal"
-LARGE="$LARGE|manager_map|manager_service|wal_crash|wal_cursor|wal_damage|wal_failures"
-LARGE="$LARGE|client_cache_garbage|client_cache_torn|client_scan|client_line"
+LARGE="test_bench|fuzz_checker|fuzz_watch|fuzz_shrink|server_kill|server_snapshot|server_model"
+LARGE="$LARGE|server_memory|server_catch_up|server_lease_model|server_exchange|manager_log"
+LARGE="$LARGE|manager_placement|manager_journal|manager_map|manager_service|wal_crash|wal_cursor"
+LARGE="$LARGE|wal_damage|wal_failures|client_cache_garbage|client_cache_torn|client_scan|client_line"
 LARGE="$LARGE|client_failover|client_retry|client_agent|client_descriptors"
 valgrind_units() {
     export WRAPPER="valgrind -q --error-exitcode=9 --leak-check=no"
