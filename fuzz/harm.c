@@ -164,6 +164,8 @@ int harm_run(struct settings *settings, struct output *output, bool (*interrupte
         status = nemesis_settle(harm.nemesis, error);
         *passed = status == 0;
     }
+    if (interrupted() && *passed)
+        output_say(output, "interrupted: the copies are not compared");
     say_faults(&harm);
     bool keep = settings->keep || !*passed;
     if (keep)

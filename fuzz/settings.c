@@ -8,7 +8,7 @@
 #include "base/check.h"
 #include "base/random.h"
 
-enum { OPTIONS_MAX = 40, OPERATIONS_DEFAULT = 5000, KEYS_TOTAL_MAX = 100000 };
+enum { OPTIONS_MAX = 40, OPERATIONS_DEFAULT = 5000, KEYS_TOTAL_MAX = 100000, LEASE_MS = 250 };
 
 /* The options as given. */
 struct raw {
@@ -29,9 +29,9 @@ static const struct options_usage USAGE = {
                "  cairn-fuzz --nemesis KINDS [OPTION...]          of a cluster with faults",
     .epilog =
         "Without --nemesis the cluster at --manager is used, under keys that nobody has used "
-        "before.\nThe calls of each client depend on the seed and the client alone: SEED, printed "
-        "first,\nreplays them. Every value is written once. A call whose outcome is not known may "
-        "take effect\nat any time from its start on, or never.\n\n"
+        "before.\nThe calls of each client follow from the seed, the client and the options alone: "
+        "SEED,\nprinted first, replays them. Every value is written once. A call whose outcome is "
+        "not known\nmay take effect at any time from its start on, or never.\n\n"
         "--client: one program a client, run by sh; it reads PUT, SWAP, GET, DELETE and SCAN "
         "lines and\nanswers them as `man cairn` tells. Its shared cache is one of this run's "
         "own.\n\n"
@@ -53,9 +53,9 @@ static const struct options_usage USAGE = {
         "is removed by the next.\n\n"
         "A history takes about 150 bytes a call; without --history nothing grows with the run but "
         "the\nlogs of its own cluster.\n\n"
-        "Ctrl-C ends a run: what was recorded is checked. Exit 0 passed; 1 a violation, no verdict,"
-        "\na wrong answer, calls that never end, or a cluster that did not recover; 2 could not "
-        "run.",
+        "Ctrl-C ends a run: what was recorded is checked, copies are not compared.\n"
+        "Exit 0 passed; 1 a violation, no verdict, a wrong answer, calls that never end, or a "
+        "cluster\nthat did not recover; 2 could not run.",
 };
 
 static void add_options(struct option_spec *out, size_t *count, const struct option_spec *specs,
@@ -137,7 +137,7 @@ static void add_nemesis_options(struct raw *raw, struct option_spec *out, size_t
          .help = "of faults and recovery (default 20, or without end with --seconds)"},
         {"hold", OPTION_NUMBER, &settings->hold_ms, 0, 1000000, .value = "MS",
          .help = "that a fault lasts (default 0: drawn, from 20 to 1500)"},
-        {"lease", OPTION_NUMBER, &settings->lease_ms, 0, 60000, .value = "MS",
+        {"lease", OPTION_NUMBER, &settings->lease_ms, 50, 60000, .value = "MS",
          .help = "of its servers and their hosts (default 250)"},
         {"replicas", OPTION_NUMBER, &settings->replicas, 0, 16, .value = "N",
          .help = "its copies of each partition (default 2)"},
@@ -244,7 +244,7 @@ int settings_parse(int argc, char **argv, struct settings *settings, enum option
                       .reads = 40,
                       .cache_bytes = 8 << 20,
                       .caches = 2,
-                      .settings = {.processes = 4}};
+                      .settings = {.processes = 4, .lease_ms = LEASE_MS}};
     int status = parse(argc, argv, &raw, result, error);
     return status == 0 && *result == OPTIONS_RUN ? make_settings(&raw, settings, error) : status;
 }

@@ -19,7 +19,8 @@ struct settings {
     char own_cache[OWN_CACHE_NAME_SIZE]; /* of this run alone, removed at its end; "": none */
     const char *nemesis;                 /* kinds; NULL: the cluster is somebody else's */
     uint64_t cycles, servers, replicas, partitions; /* 0: not given */
-    uint64_t hold_ms, lease_ms;                     /* the same */
+    uint64_t hold_ms;                               /* 0: drawn */
+    uint64_t lease_ms;
     const char *programs, *folder;
     bool keep;
 };
