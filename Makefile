@@ -88,7 +88,7 @@ ARCHIVES_client  := $(foreach m,client rpc proto base,$(call LIB,$(m)))
 ARCHIVES_bench   := $(foreach m,bench client rpc proto base,$(call LIB,$(m)))
 ARCHIVES_fuzz    := $(foreach m,fuzz client rpc proto base,$(call LIB,$(m)))
 # What unit tests of tests/crash link with.
-ARCHIVES_crash   := $(patsubst %,$(OUT)/tests/crash/%.o,disk image) $(call LIB,base)
+ARCHIVES_crash   := $(patsubst %,$(OUT)/tests/crash/%.o,disk image marks) $(call LIB,base)
 LINK_LIBS_base    := $(LIBS_base)
 LINK_LIBS_proto   := $(LIBS_proto) $(LIBS_base)
 LINK_LIBS_wal     := $(LIBS_wal) $(LINK_LIBS_proto)

@@ -7,6 +7,8 @@
 
 #include "base/check.h"
 
+#define LOG_SEGMENT "wal-" /* what the names of the log's segments in use begin with */
+
 static _Noreturn void unknown(const struct event *event, const char *what)
 {
     fprintf(stderr, "ERROR: event %llu of kind %u: %s\n", (unsigned long long)event->head.number,
@@ -284,11 +286,24 @@ static bool is_a_lie(const struct disk *disk, const struct disk_object *object)
     }
 }
 
+/* The log's thread syncs the file behind each write; io_uring's writes sync nothing but themselves.
+ * So that a recording of the one stands for both, no sync may cover two. */
+static void check_log_sync(const struct disk *disk, const struct event *event,
+                           const struct disk_object *file)
+{
+    size_t covered = 0;
+    while (covered < file->change_count && file->changes[covered].number <= event->head.since)
+        covered++;
+    if (covered > 1 && is_named(disk, file, LOG_SEGMENT))
+        unknown(event, "it covers several writes to the log");
+}
+
 static void sync_object(struct disk *disk, const struct event *event)
 {
     struct disk_object *object = find(disk, event, event->head.object);
     if (is_a_lie(disk, object))
         return;
+    check_log_sync(disk, event, object);
     if (event->head.kind == EVENT_SYNC_WRITE)
         sync_write(object, event);
     else if (object->directory)

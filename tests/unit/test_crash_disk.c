@@ -3,13 +3,14 @@
  */
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -336,6 +337,32 @@ static void test_a_lie_is_no_sync(void **state)
     scratch_remove(f->out);
 }
 
+static int end_of_two_writes_and_a_sync(struct fixture *f, const char *name)
+{
+    int status;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        close(STDERR_FILENO);
+        make(f, EVENT_CREATE, HERE, name, FILE_A);
+        sync_object(f, HERE);
+        write_at(f, FILE_A, 0, "one", 3);
+        write_at(f, FILE_A, 3, "two", 3);
+        sync_object(f, FILE_A);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return status;
+}
+
+/* Else a recording of the log's thread would not stand for io_uring. */
+static void test_one_sync_for_several_writes_to_the_log_is_not_accepted(void **state)
+{
+    int status = end_of_two_writes_and_a_sync(*state, "wal-1.seg");
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    assert_int_equal(end_of_two_writes_and_a_sync(*state, "spare-1.seg"), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, setup)
@@ -351,6 +378,7 @@ int main(void)
         TEST(test_a_synced_file_without_a_synced_name_may_be_gone),
         TEST(test_what_was_not_synced_is_lost_kept_or_torn_at_sectors),
         TEST(test_a_lie_is_no_sync),
+        TEST(test_one_sync_for_several_writes_to_the_log_is_not_accepted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,9 +4,13 @@
  *
  * A change and its event are one step under a mutex: a program that is to be killed (shared memory
  * says so) kills itself between such steps, so that the log says exactly what was done. A sync is
- * no such step: it covers what was done before it began, if it ended. There is no io_uring, which
- * no library sees. Changes through mappings are not seen either: LMDB makes none but to its lock
- * file, which a power loss makes worthless. */
+ * no such step: it covers what was done before it began, if it ended.
+ *
+ * There is no io_uring, which no library sees: the log takes its thread, whose writes are the same,
+ * each followed by a sync of its own (disk.c checks that). Changes through mappings are not seen
+ * either: LMDB makes none but to its lock file, which a power loss makes worthless. Nor are calls
+ * that nobody here makes, as renameat or truncate: whoever records compares the files with what the
+ * events say (tests/lib/crash_images.py, differences). */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -36,7 +40,6 @@ enum { DESCRIPTORS = 65536, PATH_LIMIT = 4096, ZEROS_FROM = 4096, PARTS_LIMIT = 
 struct descriptor {
     uint64_t object; /* 0: not of ours */
     bool synced;     /* O_SYNC or O_DSYNC */
-    bool appends;    /* nobody does */
 };
 
 static struct descriptor descriptors[DESCRIPTORS];
