@@ -98,7 +98,6 @@ static void strain(struct sim *sim)
     plan->replicas = sim_chance(sim, 0.7) ? 2 : 3;
     plan->partitions = 2 + (uint32_t)sim_below(sim, SIM_PARTITIONS - 1);
     plan->keys = 1 + (uint32_t)sim_below(sim, sim_chance(sim, 0.5) ? 3 : 8);
-    plan->expiring_percent = sim_chance(sim, 0.5) ? 0 : 10;
     plan->reads_percent = 50 + sim_below(sim, 35);
     plan->think_us = (3 + sim_below(sim, 15)) * MS;
     plan->faults_until_us = plan->quiet_us + (3000 + sim_below(sim, 4000)) * MS;
