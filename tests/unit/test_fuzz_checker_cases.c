@@ -203,6 +203,31 @@ static void versions(void **state)
                put_if(3, 2, RESULT_FOUND, 3, 3, 4));
 }
 
+static struct operation told(struct operation operation, uint64_t version)
+{
+    operation.version = version;
+    return operation;
+}
+
+static void versions_that_answers_tell(void **state)
+{
+    (void)state;
+    ASSERT_GOOD(told(get(0, 0, 1), 0), told(put(1, 0, 2, 3), 1), told(get(1, 4, 5), 1),
+                told(put(2, 1, 6, 7), 2), drop(1, 8, 9), told(put(3, 0, 10, 11), 1));
+    ASSERT_BAD(told(put(1, 0, 0, 1), 2));
+    ASSERT_BAD(put(1, 0, 0, 1), told(get(1, 2, 3), 2));
+    ASSERT_BAD(told(put(1, 0, 0, 1), 1), told(put(2, 1, 2, 3), 1));
+    ASSERT_BAD(put(1, 0, 0, 1), drop(1, 2, 3), told(put(2, 0, 4, 5), 2));
+    ASSERT_BAD(put(1, 0, 0, 1), put_if(2, 5, RESULT_MISMATCH, 2, 2, 3));
+    /* An unknown write that nobody saw shows in the version alone, once. */
+    ASSERT_GOOD(put(1, 0, 0, 1), put(2, 0, 2, OPEN), told(put(3, 1, 4, 5), 3));
+    ASSERT_BAD(put(1, 0, 0, 1), put(2, 0, 2, OPEN), told(put(3, 1, 4, 5), 4));
+    ASSERT_BAD(put(1, 0, 0, 1), put(2, 0, 6, OPEN), told(put(3, 1, 4, 5), 3));
+    /* So does an unknown delete. */
+    ASSERT_GOOD(put(1, 0, 0, 1), put(2, 1, 2, 3), drop(0, 4, OPEN), told(put(3, 0, 6, 7), 1));
+    ASSERT_BAD(put(1, 0, 0, 1), put(2, 1, 2, 3), drop(0, 4, OPEN), told(put(3, 1, 6, 7), 1));
+}
+
 static void keys_are_apart_and_the_smallest_failure_is_named(void **state)
 {
     (void)state;
@@ -281,6 +306,7 @@ int main(void)
         cmocka_unit_test(unknown_outcomes),
         cmocka_unit_test(equal_values_written_twice),
         cmocka_unit_test(versions),
+        cmocka_unit_test(versions_that_answers_tell),
         cmocka_unit_test(keys_are_apart_and_the_smallest_failure_is_named),
         cmocka_unit_test(the_break_is_placed_in_time),
         cmocka_unit_test(a_spent_budget_is_no_verdict),
