@@ -133,6 +133,10 @@ soak minutes="10": _programs
 fuzz-decoders seconds="60" *targets:
     @tools/fuzz-decoders {{ quote(seconds) }} {{ targets }}
 
+# N bits flipped in every kind of page of one copy's store, in both copies', in one copy's log: never a wrong answer
+flips n="100": _programs
+    @FLIPS={{ n }} tests/integration/run --steps test_flips
+
 # power losses at every write and sync of recorded runs, tens of thousands; writes report/crash-images.md
 crash-images *args: _programs
     @make -s crash-tests >&2
