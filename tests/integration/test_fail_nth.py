@@ -64,7 +64,7 @@ class FailNth(CairnTest):
         run = fail_units.Run(self.library, binary)
         self.assertEqual((None, False), (run.wrong, run.fired))
         for nth, what in ((1, "hang in main"), (2, "crash: SIGSEGV in main")):
-            run = fail_units.Run(self.library, binary, ("alloc", nth), seconds=1)
+            run = fail_units.Run(self.library, binary, ("alloc", nth), seconds=(1, 1))
             self.assertTrue(run.fired and run.wrong.startswith(what), run.wrong)
             self.assertTrue(run.site[0].startswith("main "), run.site)
 

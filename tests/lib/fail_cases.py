@@ -9,6 +9,7 @@ import random
 import re
 import select
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -297,6 +298,7 @@ class Case:
         self.arm()
         node.start()
         self.script(quick=True)
+        self.wait_up()
         time.sleep(0.3 * SCALE)
 
     def play_alone(self, node):
@@ -305,6 +307,19 @@ class Case:
         self.arm()
         node.start()
         self.script(quick=True)
+        self.wait_up()
+
+    def wait_up(self):
+        """The process listens, or has ended, or does neither for long: before, it knows no way to stop."""
+        node, deadline = self.node(), time.monotonic() + FAULT_SECONDS * SCALE
+        address = self.cluster.manager_address if self.target == "manager" else self.cluster.addresses[0]
+        while node.process.poll() is None and time.monotonic() < deadline:
+            try:
+                host, _, port = address.rpartition(":")
+                socket.create_connection((host, int(port)), 0.5).close()
+                return
+            except OSError:
+                time.sleep(0.05)
 
     def write_alone(self):
         """No other copy has these."""

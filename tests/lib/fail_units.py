@@ -15,6 +15,8 @@ import fail_nth
 from cluster import SCALE
 
 TEST = re.compile(r"^\[ RUN      \] (\S+)", re.M)
+# Until the call works again, and how long a test may wait from then on: they give up after 20 s.
+FAULT_SECONDS, AFTER_SECONDS = 10, 35
 # Callers within the product that tell places apart: a test's own lines do not.
 DEPTH = 4
 
@@ -22,7 +24,7 @@ DEPTH = 4
 class Run:
     """One run of a program: wrong (None: nothing was), fired, site, places."""
 
-    def __init__(self, library, binary, arming=None, test=None, seconds=10):
+    def __init__(self, library, binary, arming=None, test=None, seconds=(FAULT_SECONDS, AFTER_SECONDS)):
         with tempfile.TemporaryDirectory(prefix="cairn-fail-") as folder:
             control = fail_nth.Control(library, os.path.join(folder, "control"))
             if arming is None:
@@ -30,7 +32,7 @@ class Run:
             else:
                 control.arm(*arming)
             choice = {"FAIL_TEST": test} if test else {}
-            self.hung = not ended([*control.before, binary], folder, choice, seconds * SCALE, control.disarm)
+            self.hung = not ended([*control.before, binary], folder, choice, seconds, control.disarm)
             self.base, self.fired = control.get("base"), control.get("fired") > 0
             self.site = fail_nth.functions(binary, control.failed(), self.base)
             self.crash = fail_nth.functions(binary, control.crashed(), self.base)
@@ -54,19 +56,18 @@ class Run:
 
 
 def ended(command, folder, variables, seconds, lift):
-    """Runs it in a group of its own, all of which is ended then. Whether it ended in time, or in as much
-    time again after lift()."""
+    """Runs it in a group of its own, all of which is ended then. Whether it ended within the first of
+    `seconds`, or within the second after lift()."""
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, cwd=folder, stdout=subprocess.DEVNULL,
                                stderr=subprocess.DEVNULL, start_new_session=True,
                                env={**os.environ, **variables, "TMPDIR": folder})
     try:
-        for before in (lambda: None, lift):
-            before()
+        for limit in seconds:
             try:
-                process.wait(seconds)
+                process.wait(limit * SCALE)
                 return True
             except subprocess.TimeoutExpired:
-                pass
+                lift()
         process.send_signal(signal.SIGQUIT)  # notes where
         time.sleep(0.5)
         return False
@@ -107,7 +108,7 @@ def places(library, binary):
     chosen, files = {}, {}
     for test in tests(binary):
         started = time.monotonic()
-        run = Run(library, binary, test=test, seconds=60)
+        run = Run(library, binary, test=test, seconds=(60, 60))
         took = time.monotonic() - started
         files.update(fail_nth.files(binary, {f for p in run.places for f in p.frames} - files.keys(), run.base))
         for place in run.places:
