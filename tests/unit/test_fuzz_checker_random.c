@@ -11,7 +11,7 @@
 #include "base/random.h"
 #include "fuzz/checker.h"
 
-enum { OPERATIONS_MAX = 7, HISTORIES = 30000 };
+enum { OPERATIONS_MAX = 7, HISTORIES = 20000 };
 
 /* What the store does, written apart from the checker; false if the answer was another. */
 static bool execute(const struct operation *operation, struct key_state *key)
