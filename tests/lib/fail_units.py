@@ -16,7 +16,7 @@ from cluster import SCALE
 
 TEST = re.compile(r"^\[ RUN      \] (\S+)", re.M)
 # Until the call works again, and how long a test may wait from then on: they give up after 20 s.
-FAULT_SECONDS, AFTER_SECONDS = 10, 35
+FAULT_SECONDS, AFTER_SECONDS = 4, 35
 # Callers within the product that tell places apart: a test's own lines do not.
 DEPTH = 4
 
