@@ -8,6 +8,7 @@ import random
 import shutil
 import subprocess
 import unittest
+import unittest.mock
 
 import fail_cases
 import fail_nth
@@ -72,7 +73,8 @@ class FailNth(CairnTest):
         """The program is told that its sync or write was done, which it was not: as if it did not ask."""
         for phase, kind in (("run", "write"), ("start", "sync")):
             case = fail_cases.Case(self.library, "server", phase, (kind, 1, 0, True), lies=True)
-            with self.assertRaises(AssertionError) as raised:
+            with unittest.mock.patch.object(fail_cases, "AFTER_SECONDS", 3), \
+                    self.assertRaises(AssertionError) as raised:
                 case.run()
             self.assertTrue(case.fired)
             self.step(f"{kind}: {str(raised.exception)[:100]}")
