@@ -12,7 +12,7 @@ import tempfile
 import time
 
 import fail_nth
-from cluster import SCALE
+from cluster import SCALE, remove_segments
 
 TEST = re.compile(r"^\[ RUN      \] (\S+)", re.M)
 # Until the call works again, and how long a test may wait from then on: they give up after 20 s.
@@ -77,6 +77,7 @@ def ended(command, folder, variables, seconds, lift):
         except ProcessLookupError:
             pass
         process.wait()
+        remove_segments(f"test-{process.pid}-")  # what a test ended early did not
 
 
 def of_tests(path):
