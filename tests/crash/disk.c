@@ -325,11 +325,11 @@ void disk_apply(struct disk *disk, const struct event *event)
         change_name(disk, event, create(disk, head->object, head->kind == EVENT_MKDIR));
         break;
     case EVENT_RENAME:
-        if (head->parent2 != head->parent) {
+        if (head->parent2 != head->parent)
             move_name(disk, event);
-            break;
-        }
-        /* fall through */
+        else
+            change_name(disk, event, NULL);
+        break;
     case EVENT_UNLINK:
         change_name(disk, event, NULL);
         break;
