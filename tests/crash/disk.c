@@ -54,7 +54,8 @@ static void copy_name(const struct event *event, char to[DISK_NAME_LIMIT], const
 {
     if (length >= DISK_NAME_LIMIT)
         unknown(event, "its name is too long");
-    memcpy(to, from, length);
+    if (length > 0) /* else there may be no second name to point at */
+        memcpy(to, from, length);
     to[length] = '\0';
 }
 
@@ -370,4 +371,19 @@ size_t disk_pending(const struct disk *disk, const char *top)
         if (strcmp(root->names[i].name, top) == 0)
             count += 1 + pending_of(root->names[i].object);
     return count;
+}
+
+void disk_free(struct disk *disk)
+{
+    for (size_t i = 0; i < disk->count; i++) {
+        struct disk_object *object = disk->objects[i];
+        free(object->content);
+        free(object->pages);
+        free(object->changes);
+        free(object->entries);
+        free(object->names);
+        free(object);
+    }
+    free(disk->objects);
+    *disk = (struct disk){0};
 }

@@ -72,6 +72,8 @@ struct disk {
 
 /* Takes the next event; aborts with a message where it is none that the model knows. */
 void disk_apply(struct disk *disk, const struct event *event);
+/* Frees what it holds of an empty or a used one, not the events' data. */
+void disk_free(struct disk *disk);
 /* How many changes are not durable below the entry `top` of the root, which may not be there. */
 size_t disk_pending(const struct disk *disk, const char *top);
 

@@ -66,6 +66,7 @@ int marks_open(struct marks *marks, const char *path, struct error *error)
         number++;
         if (!split(line, fields)) {
             fclose(file);
+            marks_free(marks);
             return error_set(error, CAIRN_EINVAL, "%s: line %zu is no mark", path, number);
         }
         struct mark mark = {
@@ -79,6 +80,14 @@ int marks_open(struct marks *marks, const char *path, struct error *error)
     }
     fclose(file);
     return CAIRN_OK;
+}
+
+void marks_free(struct marks *marks)
+{
+    for (size_t i = 0; i < marks->count; i++)
+        free(marks->keys[i].marks);
+    free(marks->keys);
+    *marks = (struct marks){0};
 }
 
 static bool was_acknowledged(const struct mark *mark, uint64_t number)

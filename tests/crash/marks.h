@@ -36,8 +36,9 @@ struct marks {
     size_t count, capacity;
 };
 
-/* Lives until the process ends. CAIRN_EINVAL names the line. */
+/* CAIRN_EINVAL names the line; what failed needs no marks_free. */
 int marks_open(struct marks *marks, const char *path, struct error *error);
+void marks_free(struct marks *marks);
 /* How many operations were acknowledged. */
 size_t marks_acknowledged(const struct marks *marks);
 /* Whether the key may have this value (NULL: none) after a power loss behind the event `number`:

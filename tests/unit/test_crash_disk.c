@@ -106,6 +106,13 @@ static int setup(void **state)
     return 0;
 }
 
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    disk_free(&f->disk);
+    return 0;
+}
+
 /* --- looking at what is left -------------------------------------------------------------------
  */
 
@@ -365,7 +372,7 @@ static void test_one_sync_for_several_writes_to_the_log_is_not_accepted(void **s
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup(name, setup)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_a_move_leaves_the_old_name_the_new_one_or_both),
         TEST(test_where_it_went_is_synced),
